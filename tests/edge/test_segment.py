@@ -1,0 +1,97 @@
+import cv2
+import numpy as np
+import pytest
+
+from edge.segment import Region, find_digit, stroke_width
+
+
+def seven(side: int, paper: int, ink: int, thickness: int, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """A grey picture of a 7 in the middle of a square, moved by `shift`."""
+    picture = np.full((side, side), paper, np.uint8)
+    points = np.array([[0.35, 0.25], [0.65, 0.25], [0.45, 0.75]]) * side + shift
+    cv2.polylines(picture, [points.astype(int)], False, ink, thickness, cv2.LINE_AA)
+    return picture
+
+
+def is_on_seven(region: Region | None, side: int, thickness: int) -> bool:
+    """Whether the region's edges lie on those of the 7, within two pixels or 2 % of the picture."""
+    if region is None:
+        return False
+    half = thickness / 2
+    wanted = np.array([0.35 * side - half, 0.25 * side - half, 0.65 * side + half, 0.75 * side + half])
+    found = np.array([region.x, region.y, region.x + region.width, region.y + region.height])
+    return bool(np.abs(found - wanted).max() <= max(2.5, 0.02 * side))
+
+
+@pytest.mark.parametrize("side", [40, 150, 600, 2400])
+@pytest.mark.parametrize(("paper", "ink"), [(255, 0), (20, 240), (200, 160), (60, 100)])
+def test_box_lies_on_the_digit_at_any_size_and_polarity(side: int, paper: int, ink: int) -> None:
+    thickness = max(2, side // 30)
+    assert is_on_seven(find_digit(seven(side, paper, ink, thickness)), side, thickness)
+
+
+def test_shadow_across_the_page_is_not_ink() -> None:
+    side = 480
+    light = np.tile(np.linspace(1.0, 0.35, side), (side, 1))
+    picture = (seven(side, 230, 70, 16) * light).astype(np.uint8)
+    assert is_on_seven(find_digit(picture), side, 16)
+
+
+def test_ink_that_differs_in_colour_alone_is_found() -> None:
+    side = 200
+    grey = seven(side, 255, 0, 10)
+    picture = np.empty((side, side, 3), np.uint8)
+    # Two colours of nearly one luminance: 0.114 B + 0.587 G + 0.299 R.
+    picture[:] = (90, 150, 90)
+    picture[grey < 128] = (90, 78, 231)
+    assert is_on_seven(find_digit(picture), side, 10)
+
+
+def test_specks_and_a_mark_at_the_edge_are_left_out() -> None:
+    side = 300
+    picture = seven(side, 255, 0, 12)
+    for x, y in [(30, 40), (270, 250), (250, 30)]:
+        cv2.circle(picture, (x, y), 2, 0, -1)
+    cv2.line(picture, (0, 290), (40, 299), 0, 4)
+    assert is_on_seven(find_digit(picture), side, 12)
+
+
+def test_ruled_line_through_the_crop_is_removed_and_the_strokes_crossing_it_stay() -> None:
+    side = 120
+    ruled = seven(side, 255, 0, 9)
+    cv2.line(ruled, (0, 60), (side, 60), 40, 2)
+    region, plain = find_digit(ruled), find_digit(seven(side, 255, 0, 9))
+    assert region is not None and plain is not None
+    assert is_on_seven(region, side, 9)
+    assert np.count_nonzero(region.mask > 127) == pytest.approx(np.count_nonzero(plain.mask > 127), rel=0.06)
+    count, _ = cv2.connectedComponents((region.mask > 127).astype(np.uint8))
+    assert count == 2
+
+
+def test_a_bar_that_came_off_its_digit_is_one_digit_with_it() -> None:
+    picture = np.full((200, 200), 250, np.uint8)
+    cv2.line(picture, (80, 40), (130, 36), 20, 8)
+    cv2.ellipse(picture, (95, 110), (35, 40), 0, -110, 150, 20, 8)
+    region = find_digit(picture)
+    assert region is not None
+    assert region.y <= 36 and region.y + region.height >= 145
+
+
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_an_empty_page_holds_no_digit(level: int) -> None:
+    assert find_digit(np.full((300, 200, 3), level, np.uint8)) is None
+
+
+@pytest.mark.parametrize("shape", [(300, 300), (64, 64), (1, 1), (1, 500), (500, 2)])
+def test_noise_alone_holds_no_digit(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(5)
+    paper = np.clip(rng.normal(200, 3, shape), 0, 255).astype(np.uint8)
+    assert find_digit(paper) is None
+
+
+def test_stroke_width_of_a_bar_is_its_width() -> None:
+    for width in (3, 6, 11, 20):
+        mask = np.zeros((60, 300), np.uint8)
+        mask[20 : 20 + width, 20:280] = 255
+        assert stroke_width(mask) == pytest.approx(width, rel=0.2)
+    assert stroke_width(np.zeros((5, 5), np.uint8)) == 0

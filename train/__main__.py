@@ -1,0 +1,80 @@
+"""`python -m train`: data in, `models/digits.keras` with its metrics, report and card out."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m train", description="Train the digit network.")
+    parser.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="a folder with one folder a class, an .npz file, or a folder of IDX files (default: MNIST)",
+    )
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--full", action="store_true", help="the long training that makes the released model")
+    length.add_argument("--quick", action="store_true", help="the whole path in about a minute, for tests")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and rendering (default: 0)")
+    parser.add_argument("--epochs", type=int, help="instead of the profile's own number")
+    parser.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder for the results (default: models)")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Returns the exit status: 0 done, 1 the data or files are at fault, 2 the command line, 130 interrupted."""
+    options = arguments().parse_args(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from edge.errors import EdgeDigitsError
+
+    try:
+        return _train(options)
+    except (EdgeDigitsError, OSError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("train: interrupted before the first epoch was done; nothing was kept", file=sys.stderr)
+        return 130
+
+
+def _train(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from train.data import load
+
+    data = load(options.data, seed=options.seed)
+    print(
+        f"{data.name}: {len(data.labels)} classes, {len(data.train_images)} training, "
+        f"{len(data.validation_images)} validation and {len(data.test_images)} test pictures",
+        flush=True,
+    )
+    from train.report import write_report
+    from train.train import PROFILES, train
+
+    profile = PROFILES["full" if options.full else "quick" if options.quick else "standard"]
+    if options.epochs:
+        profile = replace(profile, epochs=options.epochs)
+    model, record = train(data, profile, options.out, seed=options.seed, resume=options.resume)
+    record["data"]["source"] = str(options.data) if options.data else "mnist"
+    metrics = options.out / "metrics.json"
+    metrics.write_text(json.dumps({"training": record}, indent=1) + "\n")
+    write_report(model, data, record, options.out)
+    results = record["results"]
+    print(
+        f"validation {results['validation_accuracy']:.2%}, test {results['test_accuracy']:.2%} "
+        f"after {record['epochs']} epochs in {record['seconds'] / 60:.1f} minutes; "
+        f"{options.out}/digits.keras, metrics.json, report/ and MODEL_CARD.md written"
+    )
+    if record["interrupted"]:
+        print(f"interrupted: the best model so far, of epoch {record['best_epoch']}, is kept; go on with --resume")
+        return 130
+    print("next: make convert")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

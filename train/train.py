@@ -1,0 +1,337 @@
+"""Train the network: epochs of freshly rendered digits, the best on validation kept, a teacher first for `--full`."""
+
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from train.augment import render
+from train.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood, softmax
+from train.data import DataError, Dataset
+from train.model import STUDENT_WIDTHS, TEACHER_WIDTHS, digit_network
+from train.render import Renderer
+
+Glyphs = NDArray[np.uint8]
+
+PREDICT_BATCH = 500  # glyphs
+RENDERED_SEED = 0x5EED  # validation digits are rendered once, the same for every run
+RENDERED_LIGHT_PART = 0.0  # and none of them in MNIST's own frame
+BAR_WIDTH = 30  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How long and how hard to train."""
+
+    name: str
+    epochs: int
+    teacher_epochs: int = 0
+    """Epochs of the larger network whose answers the small one learns from; 0 for none."""
+    limit: int | None = None
+    """Training images used, at most."""
+    passes: int = 2
+    """Epochs that share one rendering of the images: rendering anew for each would take as long as learning."""
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    """Peak of a cosine that starts with a warm-up and ends at 0."""
+    warmup_epochs: float = 0.5
+    weight_decay: float = 1e-2
+    teacher_weight: float = 0.7
+    """Share of the teacher's answer in the target; the rest is the label."""
+
+
+PROFILES = {
+    "standard": Profile("standard", epochs=16),
+    "full": Profile("full", epochs=64, teacher_epochs=16),
+    "quick": Profile("quick", epochs=3, limit=6000, learning_rate=3e-3),
+}
+
+
+@dataclass(slots=True)
+class Run:
+    """One network in training, with what a resumed run needs to go on."""
+
+    name: str
+    epoch: int
+    """Epochs done."""
+    best_score: float
+    best_epoch: int
+    history: list[dict[str, float]]
+    finished: bool = False
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """A bar within the epoch on a terminal, gone when the epoch's line comes."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.title = title
+        self.on_terminal = sys.stderr.isatty()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Redraws the bar every few batches."""
+        if self.on_terminal and batch % 10 == 0:
+            steps = self.params["steps"]
+            filled = BAR_WIDTH * (batch + 1) // steps
+            bar = "█" * filled + "░" * (BAR_WIDTH - filled)
+            loss = f"  loss {logs['loss']:.4f}" if logs else ""
+            print(f"\r{self.title} {bar} {batch + 1}/{steps}{loss}", end="", file=sys.stderr, flush=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Clears the line."""
+        if self.on_terminal:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def as_input(glyphs: Glyphs) -> NDArray[np.float32]:
+    """Glyphs uint8 (n, 28, 28) as the network takes them: float32 (n, 28, 28, 1), 0 to 1."""
+    return (glyphs.astype(np.float32) / 255)[..., None]
+
+
+def logits_of(model: keras.Model, glyphs: Glyphs) -> NDArray[np.float32]:
+    """Logits float32 (n, classes) of glyphs uint8 (n, 28, 28)."""
+    return np.asarray(model.predict(as_input(glyphs), batch_size=PREDICT_BATCH, verbose=0))
+
+
+def train(
+    data: Dataset,
+    profile: Profile,
+    out: Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    workers: int | None = None,
+) -> tuple[keras.Model, dict[str, Any]]:
+    """Trains on `data`, keeps the best model in `out/digits.keras`, and returns it with what metrics.json records.
+
+    seed: of weights, order and rendering. resume: goes on where a stopped run with the same data and profile was.
+    workers: processes that render; all cores but for one on larger machines, all on small ones. Ctrl-C ends the
+    training with the best model so far; the record then says `"interrupted": true`.
+    """
+    started = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng([seed, 1])
+    order = rng.permutation(len(data.train_images))[: profile.limit]
+    images, labels = data.train_images[order], data.train_labels[order]
+    rendered = render(data.validation_images, RENDERED_SEED, light_part=RENDERED_LIGHT_PART)
+    one_hot = np.eye(len(data.labels), dtype=np.float32)[labels]
+    state = {"checksum": data.checksum, "profile": asdict(profile), "seed": seed}
+    folder = out / "checkpoint"
+    if not resume or not folder.is_dir():
+        _clear(folder)
+        (folder / "state.json").write_text(json.dumps(state))
+    elif json.loads((folder / "state.json").read_text()) != json.loads(json.dumps(state)):
+        raise DataError(f"{folder}: a run with other data, seed or settings; resume with the same ones, or start anew")
+    interrupted = False
+    runs: dict[str, Run] = {}
+    with Renderer(images, seed, workers or max(2, (os.cpu_count() or 2) - 1)) as renderer:
+        fit = _Fit(data, rendered, images, one_hot, profile, renderer, folder)
+        try:
+            teacher = None
+            if profile.teacher_epochs:
+                teacher = fit.run(runs, "teacher", TEACHER_WIDTHS, profile.teacher_epochs, None)
+            fit.run(runs, "digits", STUDENT_WIDTHS, profile.epochs, teacher)
+        except KeyboardInterrupt:
+            interrupted = True
+    best = folder / "digits-best.keras"
+    if not best.is_file():
+        raise KeyboardInterrupt
+    model = keras.models.load_model(best, compile=False)
+    _save(model, out / "digits.keras")
+    record = {
+        "data": {"name": data.name, "checksums": data.checksums, "sha256": data.checksum},
+        "labels": list(data.labels),
+        "seed": seed,
+        "profile": profile.name,
+        "epochs": runs["digits"].epoch,
+        "best_epoch": runs["digits"].best_epoch,
+        "interrupted": interrupted,
+        "hyperparameters": {
+            **asdict(profile),
+            "widths": list(STUDENT_WIDTHS),
+            "teacher_widths": list(TEACHER_WIDTHS) if profile.teacher_epochs else None,
+        },
+        "parameters": int(model.count_params()),
+        "images": {
+            "training": len(images),
+            "validation": len(data.validation_images),
+            "test": len(data.test_images),
+        },
+        "versions": versions(),
+        "input_range": [0, 1],
+        "output": "logits",
+        "seconds": round(time.monotonic() - started),
+        "history": {name: run.history for name, run in runs.items()},
+        "results": results(model, data, rendered),
+    }
+    return model, record
+
+
+def results(model: keras.Model, data: Dataset, rendered: Glyphs) -> dict[str, float]:
+    """Accuracies and calibration on validation, on rendered validation and, once, on test."""
+    clean, drawn, test = (logits_of(model, g) for g in (data.validation_images, rendered, data.test_images))
+    calibration = np.concatenate([clean, drawn]), np.tile(data.validation_labels, 2)
+    temperature = fit_temperature(*calibration)
+    return {
+        "validation_accuracy": _accuracy(clean, data.validation_labels),
+        "rendered_accuracy": _accuracy(drawn, data.validation_labels),
+        "test_accuracy": _accuracy(test, data.test_labels),
+        "temperature": temperature,
+        "test_ece": expected_calibration_error(softmax(test, temperature), data.test_labels),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were made with."""
+    import cv2
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "platform": platform.machine(),
+    }
+
+
+class _Fit:
+    """What every network of a training shares."""
+
+    def __init__(
+        self,
+        data: Dataset,
+        rendered: Glyphs,
+        images: Glyphs,
+        targets: NDArray[np.float32],
+        profile: Profile,
+        renderer: Renderer,
+        folder: Path,
+    ) -> None:
+        self.data, self.rendered, self.images = data, rendered, images
+        self.targets, self.profile, self.renderer, self.folder = targets, profile, renderer, folder
+
+    def run(
+        self,
+        runs: dict[str, Run],
+        name: str,
+        widths: tuple[int, ...],
+        epochs: int,
+        teacher: keras.Model | None,
+    ) -> keras.Model:
+        """Trains one network for `epochs` epochs or what is left of them, and returns the best of them."""
+        state, latest, best = (self.folder / f"{name}{end}" for end in (".json", "-latest.keras", "-best.keras"))
+        if state.is_file() and latest.is_file() and best.is_file():
+            run = Run(**json.loads(state.read_text()))
+            model = keras.models.load_model(latest)
+            print(f"{name}: going on after epoch {run.epoch}", flush=True)
+        else:
+            run = Run(name, epoch=0, best_score=-np.inf, best_epoch=0, history=[])
+            model = self._compiled(digit_network(len(self.data.labels), widths, name=name), epochs)
+        runs[name] = run
+        passes = self.profile.passes
+        rounds = self.renderer.rounds(run.epoch // passes, -(-epochs // passes), stream=int(teacher is None))
+        glyphs, targets = self.images, self.targets
+        first = run.epoch
+        for epoch in range(first, epochs):
+            began = time.monotonic()
+            if epoch == first or epoch % passes == 0:
+                glyphs = next(rounds)
+                targets = self._targets(glyphs, teacher)
+            title = f"{name} {epoch + 1}/{epochs}"
+            fitted = model.fit(
+                as_input(glyphs),
+                targets,
+                batch_size=self.profile.batch_size,
+                initial_epoch=epoch,
+                epochs=epoch + 1,
+                verbose=0,
+                callbacks=[ProgressBar(title)],
+            )
+            measured = self._measure(model)
+            run.epoch = epoch + 1
+            run.history.append({"loss": round(float(fitted.history["loss"][0]), 5), **measured})
+            if measured["score"] > run.best_score:
+                run.best_score, run.best_epoch = measured["score"], run.epoch
+                _save(model, best)
+            _save(model, latest)
+            _replace(state, json.dumps(asdict(run)))
+            print(
+                f"{title}  loss {run.history[-1]['loss']:.4f}  validation {measured['validation_accuracy']:.2%}"
+                f"  rendered {measured['rendered_accuracy']:.2%}  {time.monotonic() - began:.0f} s"
+                f"{'  best' if run.best_epoch == run.epoch else ''}",
+                flush=True,
+            )
+        return keras.models.load_model(best, compile=False)
+
+    def _targets(self, glyphs: Glyphs, teacher: keras.Model | None) -> NDArray[np.float32]:
+        if teacher is None:
+            return self.targets
+        said = softmax(logits_of(teacher, glyphs)).astype(np.float32)
+        return self.profile.teacher_weight * said + (1 - self.profile.teacher_weight) * self.targets
+
+    def _compiled(self, model: keras.Model, epochs: int) -> keras.Model:
+        profile = self.profile
+        steps = -(-len(self.images) // profile.batch_size)
+        warmup = max(1, round(steps * profile.warmup_epochs))
+        schedule = keras.optimizers.schedules.CosineDecay(
+            profile.learning_rate / 20,
+            decay_steps=max(1, steps * epochs - warmup),
+            warmup_target=profile.learning_rate,
+            warmup_steps=warmup,
+        )
+        model.compile(
+            keras.optimizers.AdamW(schedule, weight_decay=profile.weight_decay),
+            keras.losses.CategoricalCrossentropy(from_logits=True),
+        )
+        return model
+
+    def _measure(self, model: keras.Model) -> dict[str, float]:
+        """Validation as it is and as the device would see it rewritten; the score that chooses weighs both alike.
+
+        The likelihood, taken at the best temperature, tells models apart whose accuracies differ by a digit or two.
+        """
+        labels = self.data.validation_labels
+        clean, drawn = logits_of(model, self.data.validation_images), logits_of(model, self.rendered)
+        both = np.concatenate([clean, drawn])
+        twice = np.concatenate([labels, labels])
+        nll = negative_log_likelihood(both, twice, fit_temperature(both, twice))
+        return {
+            "validation_accuracy": _accuracy(clean, labels),
+            "rendered_accuracy": _accuracy(drawn, labels),
+            "score": round(-nll, 6),
+        }
+
+
+def _accuracy(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    return round(float(np.mean(logits.argmax(axis=1) == labels)), 6)
+
+
+def _save(model: keras.Model, path: Path) -> None:
+    partial = path.with_name(f".{path.name}.partial.keras")
+    model.save(partial)
+    partial.replace(path)
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def _clear(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        with contextlib.suppress(OSError):
+            path.unlink()
