@@ -19,9 +19,7 @@ def main() -> int:
     with open(SAMPLES / "answers.csv", encoding="utf-8", newline="") as file:
         truths = list(csv.DictReader(file))
     paths = [str(SAMPLES / truth["file"]) for truth in truths]
-    print(
-        f"Edge Digits names the handwritten digit in a picture. Here are {len(paths)} pictures:\n", flush=True
-    )
+    print(f"Edge Digits names the handwritten digit in a picture. Here are {len(paths)} pictures:\n", flush=True)
     start = time.perf_counter()
     run = subprocess.run([*COMMAND, *paths], cwd=SAMPLES.parent, stdout=subprocess.PIPE, text=True)
     seconds = time.perf_counter() - start
@@ -34,9 +32,7 @@ def main() -> int:
     wrong = []
     for truth, answer in zip(truths, answers, strict=True):
         label, confidence = answer.get("label"), answer.get("confidence", 0.0)
-        said = answer.get("error") or (
-            f"{label}  ({confidence:.1%})" if label is not None else "no digit in it"
-        )
+        said = answer.get("error") or (f"{label}  ({confidence:.1%})" if label is not None else "no digit in it")
         right = "error" not in answer and (label or "") == truth["label"]
         if not right:
             wrong.append(truth["file"])

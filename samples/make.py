@@ -2,8 +2,8 @@
 
     python samples/make.py [FOLDER]
 
-Needs NumPy and OpenCV alone. Every stroke is written out below; no picture comes from a data set. Seeded: each run
-draws the same. `answers.csv` says what is in each picture, an empty label where there is no digit.
+Needs NumPy and OpenCV alone. Every stroke is written out below; no picture comes from a data set. Seeded: each
+run draws the same. `answers.csv` says what is in each picture, an empty label where there is no digit.
 """
 
 import csv
@@ -98,8 +98,7 @@ def spline(points: Stroke) -> np.ndarray:
         p = np.array([piece[0], *piece, piece[-1]])
         for a, b, c, d in zip(p, p[1:], p[2:], p[3:], strict=False):
             curve.append(
-                0.5
-                * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
+                0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3)
             )
         curve.append(np.array([piece[-1]]))
     return np.concatenate(curve)
@@ -149,9 +148,7 @@ def write(
         for (x0, y0), (x1, y1), r0, r1 in zip(path, path[1:], radius, radius[1:], strict=False):
             for part in np.arange(0, 1, max(min(r0 / 3 / (np.hypot(x1 - x0, y1 - y0) + 1e-6), 1), 0.05)):
                 x, y, r = x0 + (x1 - x0) * part, y0 + (y1 - y0) * part, r0 + (r1 - r0) * part
-                cv2.circle(
-                    ink, (round(x * 16), round(y * 16)), max(round(r * 16), 8), 255, -1, cv2.LINE_AA, 4
-                )
+                cv2.circle(ink, (round(x * 16), round(y * 16)), max(round(r * 16), 8), 255, -1, cv2.LINE_AA, 4)
     ink = cv2.resize(ink, (size[1], size[0]), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     if pen.grain:
         tooth = smooth_noise(rng, size, pen.tooth) + 0.4 * smooth_noise(rng, size, pen.tooth * 3)
@@ -179,9 +176,7 @@ def sheet(
     return paper + grain * rng.standard_normal((*size, 1)).astype(np.float32)
 
 
-def rule(
-    paper: np.ndarray, step: float, colour: Sequence[float], *, offset: Point, columns: bool
-) -> np.ndarray:
+def rule(paper: np.ndarray, step: float, colour: Sequence[float], *, offset: Point, columns: bool) -> np.ndarray:
     """Prints thin lines every `step` pixels: rows, and columns too for squared paper."""
     lines = np.zeros(paper.shape[:2], np.float32)
     rows = [(y, True) for y in np.arange(offset[1], paper.shape[0], step)]
@@ -316,16 +311,9 @@ def envelope(rng: np.random.Generator) -> np.ndarray:
     """A 7 in green felt tip on brown wrapping paper."""
     size = (240, 300)
     paper = sheet(rng, size, (112, 152, 188), light=0.15, grain=2)
-    paper += (
-        7
-        * cv2.GaussianBlur(rng.standard_normal(size).astype(np.float32), (0, 0), sigmaX=5, sigmaY=0.6)[
-            ..., None
-        ]
-        * 3
-    )
-    ink = write(
-        rng, "7", Pen(width=0.085, pressure=0.1), size, height=0.55, centre=(0.52, 0.5), turn=-3, slant=0.05
-    )
+    fibres = cv2.GaussianBlur(rng.standard_normal(size).astype(np.float32), (0, 0), sigmaX=5, sigmaY=0.6)
+    paper += 21 * fibres[..., None]
+    ink = write(rng, "7", Pen(width=0.085, pressure=0.1), size, height=0.55, centre=(0.52, 0.5), turn=-3, slant=0.05)
     return pixels(put(paper, ink, (44, 84, 20)))
 
 
@@ -354,8 +342,7 @@ SAMPLES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
 def with_orientation(jpeg: bytes, orientation: int) -> bytes:
     """The JPEG with an EXIF block that holds the orientation alone, where cameras put it: after SOI."""
     entry = b"".join(
-        value.to_bytes(size, "big")
-        for value, size in ((ORIENTATION_TAG, 2), (3, 2), (1, 4), (orientation, 2))
+        value.to_bytes(size, "big") for value, size in ((ORIENTATION_TAG, 2), (3, 2), (1, 4), (orientation, 2))
     )
     tiff = b"MM\0*" + (8).to_bytes(4, "big") + (1).to_bytes(2, "big") + entry + b"\0\0" + bytes(4)
     block = b"Exif\0\0" + tiff

@@ -1,0 +1,100 @@
+# Each target sets up what it needs, once: an environment is made again only when its lock file changes.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo data train convert classify test lint wheel lock clean
+SHELL := /bin/sh
+
+WORKSTATION := .venv/.ready
+DEVICE := .venv-edge/.ready
+LOCKS := requirements/edge.txt requirements/edge-litert.txt requirements/train.txt
+
+# TensorFlow's wheels end at Python 3.12. 3.11 comes first: it is the only one with both runtimes of the device.
+WORKSTATION_PYTHONS = $(or $(PYTHON),python3.11 python3.12 python3)
+DEVICE_PYTHONS = $(or $(PYTHON),python3.11 python3 python3.13 python3.12 python3.14)
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary=:all:
+
+# $(call environment,FOLDER,PYTHONS,NEWEST MINOR VERSION,LOCK,WHAT IT IS): one line for people if it cannot be had.
+define environment
+@chosen=; for python in $(2); do \
+  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $(3)))' 2>/dev/null; \
+  then chosen=$$python; break; fi; \
+done; \
+if [ -z "$$chosen" ]; then \
+  echo "$(1) needs Python 3.11 to 3.$(3), and none of these is: $(2). Name one: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; \
+fi; \
+if ! "$$chosen" -c 'import ensurepip, venv' 2>/dev/null; then \
+  echo "$$chosen cannot make virtual environments. On Debian, Ubuntu and Raspberry Pi OS: sudo apt install python3-venv" >&2; exit 1; \
+fi; \
+echo "Setting up $(1) with $$chosen: $(5)." && \
+if ! [ -x $(1)/bin/python ] || ! $(1)/bin/python -m pip --version >/dev/null 2>&1 || [ $(1) = .venv-edge ]; \
+then "$$chosen" -m venv --clear $(1); fi && \
+$(1)/bin/python $(PIP_INSTALL) -r $(4) && touch $(1)/.ready
+endef
+
+help: ## Say what there is
+	@echo "Edge Digits: handwritten digits, read on the device. Start with: make demo"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make classify IMAGES='a.png folder' [MODEL=m.tflite]    make train DATA=my-classes OUT=my-model"
+	@echo "  make train [FULL=1 | QUICK=1] [SEED=0] [RESUME=1]        make convert MODEL=best_model.h5 [INPUT_RANGE=0-255]"
+	@echo "  make test PYTEST_ARGS='tests/edge -x'                    make lock [UPGRADE=1]"
+
+demo: $(DEVICE) ## Read the sample pictures (the device's packages only, no TensorFlow)
+	@.venv-edge/bin/python samples/demo.py
+
+data: $(WORKSTATION) ## Fetch MNIST into data/ and check it
+	@.venv/bin/python -m train.data
+
+train: $(WORKSTATION) ## Train the network: MNIST, or DATA=a folder with one folder a class, an .npz, IDX files
+	@.venv/bin/python -m train $(if $(DATA),--data "$(DATA)") $(if $(FULL),--full) $(if $(QUICK),--quick) \
+	  $(if $(SEED),--seed "$(SEED)") $(if $(RESUME),--resume) $(if $(OUT),--out "$(OUT)")
+
+convert: $(WORKSTATION) ## Quantize it for the device: models/digits.keras, or MODEL=a .keras, .h5 or SavedModel
+	@.venv/bin/python -m convert $(if $(MODEL)$(OUT),"$(or $(MODEL),$(OUT)/digits.keras)") \
+	  $(if $(DATA),--data "$(DATA)") $(if $(INPUT_RANGE),--input-range="$(INPUT_RANGE)") \
+	  $(if $(SEED),--seed "$(SEED)") $(if $(OUT),--out "$(OUT)")
+
+classify: $(DEVICE) ## Name the digit in your pictures: IMAGES='files or folders'
+	@if [ -z "$$IMAGES" ]; then echo "Say which pictures: make classify IMAGES='photo.jpg folder'" >&2; exit 2; fi
+	@.venv-edge/bin/python -m edge classify $(if $(MODEL),--model "$(MODEL)") -- $(IMAGES)
+
+test: $(WORKSTATION) ## Run all tests
+	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(WORKSTATION) ## Check style (ruff) and types (mypy)
+	@.venv/bin/python -m ruff check .
+	@.venv/bin/python -m ruff format --check .
+	@.venv/bin/python -m mypy
+
+wheel: $(WORKSTATION) ## Build dist/*.whl, all that a device needs
+	@.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE=1: to the newest allowed)
+	@for lock in edge: "edge-litert:--extra litert" \
+	  "train:--extra litert --extra train --extra test --extra lint"; do \
+	  echo "requirements/$${lock%%:*}.txt" && \
+	  .venv/bin/python -m uv pip compile pyproject.toml $${lock#*:} --quiet --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
+	    --output-file "requirements/$${lock%%:*}.txt" || exit 1; \
+	done
+
+clean: ## Remove what can be made again; data/ and the committed models stay
+	@rm -rf build dist .venv-edge .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -f models/digits-float32.tflite models/digits-float16.tflite models/digits-dynamic.tflite
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+	@# An environment that make did not make is not make's to remove.
+	@if [ -e $(WORKSTATION) ]; then rm -rf .venv; fi
+
+$(WORKSTATION): requirements/train.txt
+	$(call environment,.venv,$(WORKSTATION_PYTHONS),12,$<,TensorFlow and the tools$(comma) 2 GB$(comma) a minute or two$(comma) once)
+
+$(DEVICE): requirements/edge.txt
+	$(call environment,.venv-edge,$(DEVICE_PYTHONS),99,$<,the device's packages$(comma) once)
+
+comma := ,
+# `make classify` asks the shell whether it was given any, so that quotes inside are the shell's to read.
+export IMAGES

@@ -1,0 +1,43 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SKIPS_FAIL = os.environ.get("CI") == "true"
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Path:
+    """The folder with MNIST's four files, fetched if they are not there yet."""
+    from train.data import DATA_FOLDER, DataError, fetch_mnist
+
+    folder = ROOT / DATA_FOLDER
+    try:
+        fetch_mnist(folder)
+    except DataError as error:
+        pytest.skip(f"MNIST cannot be had: {error}")
+    return folder
+
+
+def _skipped(config: pytest.Config) -> list[pytest.TestReport]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return reporter.stats.get("skipped", []) if reporter else []
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Where CI=true a skip is a failure: nobody is there to read its reason."""
+    if SKIPS_FAIL and exitstatus == pytest.ExitCode.OK and _skipped(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    skipped = _skipped(config)
+    if SKIPS_FAIL and skipped:
+        terminalreporter.section(f"{len(skipped)} skipped, and CI=true allows none", red=True)
+        for report in skipped:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            terminalreporter.line(f"{report.nodeid}: {reason}")
