@@ -1,0 +1,56 @@
+"""The sample pictures: made here, small, as `answers.csv` says."""
+
+import csv
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+LARGEST = 400_000  # bytes, all pictures together
+DRIFT = 1.5  # grey levels, on average: what another NumPy or OpenCV may round otherwise
+
+
+def listed() -> dict[str, str]:
+    with open(SAMPLES / "answers.csv", encoding="utf-8", newline="") as file:
+        return {row["file"]: row["label"] for row in csv.DictReader(file)}
+
+
+def test_every_picture_has_its_answer_and_every_digit_a_picture():
+    pictures = {path.name for path in SAMPLES.iterdir() if path.suffix in {".png", ".jpg"}}
+    assert pictures == set(listed())
+    assert set(listed().values()) == set("0123456789") | {""}
+
+
+def test_pictures_are_small():
+    assert sum((SAMPLES / name).stat().st_size for name in listed()) < LARGEST
+
+
+def test_script_draws_the_committed_pictures(run, tmp_path):
+    run(sys.executable, SAMPLES / "make.py", tmp_path)
+    assert (tmp_path / "answers.csv").read_text() == (SAMPLES / "answers.csv").read_text()
+    for name in listed():
+        fresh, kept = (cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED) for folder in (tmp_path, SAMPLES))
+        assert fresh.shape == kept.shape, name
+        assert np.abs(fresh.astype(float) - kept).mean() < DRIFT, name
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("5-phone.jpg", (1200, 900)),
+        ("6-transparent.png", (200, 160, 4)),
+        ("8-scan.png", (16, 16)),
+        ("1-pencil.jpg", (320, 240, 3)),
+    ],
+)
+def test_pictures_are_of_the_kinds_that_they_stand_for(name, shape):
+    path = SAMPLES / name
+    if name == "5-phone.jpg":
+        lying = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+        assert lying.shape == shape[::-1]  # on disk it lies on its side
+        assert cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).shape == shape
+    else:
+        assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape == shape
