@@ -19,7 +19,7 @@ from edge.segment import stroke_width
 
 Image = NDArray[np.uint8]
 
-LIGHT_PART = 0.35  # of the samples keep MNIST's frame
+LIGHT_PART = 0.45  # of the samples keep MNIST's frame
 LIGHT_ROTATION = 12.0  # degrees, to either side
 LIGHT_SCALE = 0.10  # of the size, to either side
 LIGHT_SHEAR = 0.15

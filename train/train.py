@@ -19,9 +19,11 @@ from train.calibration import expected_calibration_error, fit_temperature, negat
 from train.data import DataError, Dataset
 from train.model import STUDENT_WIDTHS, TEACHER_WIDTHS, digit_network
 from train.render import Renderer
+from train.strokes import FORMS, drawn_digits
 
 Glyphs = NDArray[np.uint8]
 
+DIGITS = tuple(FORMS)
 PREDICT_BATCH = 500  # glyphs
 RENDERED_SEED = 0x5EED  # validation digits are rendered once, the same for every run
 RENDERED_LIGHT_PART = 0.0  # and none of them in MNIST's own frame
@@ -45,13 +47,15 @@ class Profile:
     """Peak of a cosine that starts with a warm-up and ends at 0."""
     warmup_epochs: float = 0.5
     weight_decay: float = 1e-2
+    drawn_part: float = 0.06
+    """Digits drawn from strokes, for each image of the ten digits."""
     teacher_weight: float = 0.7
     """Share of the teacher's answer in the target; the rest is the label."""
 
 
 PROFILES = {
     "standard": Profile("standard", epochs=16),
-    "full": Profile("full", epochs=64, teacher_epochs=16),
+    "full": Profile("full", epochs=60, teacher_epochs=14),
     "quick": Profile("quick", epochs=3, limit=6000, learning_rate=3e-3),
 }
 
@@ -123,6 +127,10 @@ def train(
     rng = np.random.default_rng([seed, 1])
     order = rng.permutation(len(data.train_images))[: profile.limit]
     images, labels = data.train_images[order], data.train_labels[order]
+    if data.labels == DIGITS:
+        drawn, values = drawn_digits(round(profile.drawn_part * len(images)), [seed, 2])
+        mixed = rng.permutation(len(images) + len(drawn))
+        images, labels = np.concatenate([images, drawn])[mixed], np.concatenate([labels, values])[mixed]
     rendered = render(data.validation_images, RENDERED_SEED, light_part=RENDERED_LIGHT_PART)
     one_hot = np.eye(len(data.labels), dtype=np.float32)[labels]
     state = {"checksum": data.checksum, "profile": asdict(profile), "seed": seed}
