@@ -19,6 +19,7 @@ def main() -> int:
     with open(SAMPLES / "answers.csv", encoding="utf-8", newline="") as file:
         truths = list(csv.DictReader(file))
     paths = [str(SAMPLES / truth["file"]) for truth in truths]
+    column = max(len(truth["picture"]) for truth in truths)
     print(f"Edge Digits names the handwritten digit in a picture. Here are {len(paths)} pictures:\n", flush=True)
     start = time.perf_counter()
     run = subprocess.run([*COMMAND, *paths], cwd=SAMPLES.parent, stdout=subprocess.PIPE, text=True)
@@ -37,7 +38,7 @@ def main() -> int:
         if not right:
             wrong.append(truth["file"])
         mark = "" if right else f"   <- it is {truth['label'] or 'no digit'}"
-        print(f"  {truth['picture']:<52} {truth['file']:<18} -> {said}{mark}")
+        print(f"  {truth['picture']:<{column}} {truth['file']:<18} -> {said}{mark}")
 
     print()
     if wrong:
