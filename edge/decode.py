@@ -1,0 +1,216 @@
+"""Decode a picture file into a frame: any format OpenCV reads, upright, 8 bits a channel, without transparency."""
+
+import errno
+import os
+import stat
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import PictureError
+from edge.picture_header import MAX_PIXELS, UPRIGHT, PictureHeader, read_header
+from edge.segment import FRAME_SIDE
+
+Image = NDArray[np.uint8]
+
+MAX_FILE_BYTES = 64_000_000
+READ_BYTES = 1 << 20  # a file that grows while it is read is followed in steps of this
+
+SPARSE_ALPHA = 0.5  # part of a picture that is opaque; less is ink without paper
+PLAIN_SPREAD = 16.0  # grey levels, standard deviation: less within the opaque part is ink of one colour
+OPAQUE = 255
+
+_REDUCED = {  # scale: (flag for colour, flag for grey)
+    1: (cv2.IMREAD_COLOR, cv2.IMREAD_GRAYSCALE),
+    2: (cv2.IMREAD_REDUCED_COLOR_2, cv2.IMREAD_REDUCED_GRAYSCALE_2),
+    4: (cv2.IMREAD_REDUCED_COLOR_4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
+    8: (cv2.IMREAD_REDUCED_COLOR_8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
+}
+_AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+
+_NOT_A_FILE = {
+    stat.S_IFDIR: "a folder, not a picture",
+    stat.S_IFIFO: "a named pipe, not a picture file",
+    stat.S_IFSOCK: "a socket, not a picture file",
+    stat.S_IFCHR: "a device, not a picture file",
+    stat.S_IFBLK: "a device, not a picture file",
+}
+_SYSTEM_ERRORS = {
+    errno.ENOENT: "no such file",
+    errno.ENOTDIR: "no such file",
+    errno.EACCES: "no permission to read it",
+    errno.EPERM: "no permission to read it",
+    errno.ELOOP: "a loop of symbolic links",
+    errno.ENAMETOOLONG: "the path is too long",
+}
+UNDECODABLE = "not a picture that can be decoded"
+
+
+def decode(path: str | os.PathLike[str], *, reduce: bool = True) -> Image:
+    """The frame in a picture file: uint8 (height, width) grey or (height, width, 3) BGR, upright.
+
+    EXIF orientation is applied, palettes are expanded, deeper pixels are scaled to 8 bits, and transparency is laid
+    over black or white, whichever makes the ink visible. With `reduce`, a large JPEG is decoded at 1/2, 1/4 or 1/8 of
+    its size as long as its longer side keeps FRAME_SIDE pixels. Raises PictureError, within bounded time and memory,
+    for whatever is not a picture of at most 100 megapixels and 64 MB.
+    """
+    return decode_bytes(read_file(path), reduce=reduce)
+
+
+def decode_bytes(data: bytes, *, reduce: bool = True) -> Image:
+    """The frame in the bytes of a picture file, as `decode` gives it."""
+    header = read_header(data)
+    if header is None:
+        raise PictureError("the file is empty" if not data else UNDECODABLE)
+    if header.width * header.height > MAX_PIXELS:
+        raise PictureError(
+            f"{header.width}x{header.height} pixels; more than {MAX_PIXELS // 1_000_000} megapixels are not read"
+        )
+    if not header.complete:
+        raise PictureError(f"the {header.kind} picture is cut short")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _flags(header, reduce))
+    except cv2.error:
+        pixels = None
+    if pixels is None or pixels.size == 0:
+        if header.kind in ("GIF", "AVIF", "HEIF"):
+            raise PictureError(f"{header.kind} pictures are not decoded by this OpenCV; save it as PNG or JPEG")
+        raise PictureError(UNDECODABLE)
+    frame = _opaque(_to_8_bits(pixels))
+    return frame if header.orientation == UPRIGHT else _turned(frame, header.orientation)
+
+
+def read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a regular file of at most 64 MB; never waits for a pipe or a device. Raises PictureError."""
+    try:
+        # Looking before opening: to open a device can already do something to it.
+        _check_regular(os.stat(path))
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+            _check_regular(status)
+            return _read_all(descriptor, status.st_size)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise PictureError(_SYSTEM_ERRORS.get(error.errno or 0) or error.strerror or str(error)) from None
+    except ValueError:  # a path with a null byte
+        raise PictureError("no such file") from None
+
+
+def _check_regular(status: os.stat_result) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        raise PictureError(_NOT_A_FILE.get(kind, "not a regular file"))
+    if status.st_size > MAX_FILE_BYTES:
+        raise PictureError(
+            f"{status.st_size / 1e6:.0f} MB; files of more than {MAX_FILE_BYTES // 1_000_000} MB are not read"
+        )
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    data = os.read(descriptor, size + 1)
+    if len(data) == size:
+        return data
+    parts = [data]  # the file grew or shrank meanwhile, or lies on a file system that hands out pieces
+    total = len(data)
+    while data and total <= MAX_FILE_BYTES:
+        data = os.read(descriptor, READ_BYTES)
+        parts.append(data)
+        total += len(data)
+    if total > MAX_FILE_BYTES:
+        raise PictureError(f"files of more than {MAX_FILE_BYTES // 1_000_000} MB are not read")
+    return b"".join(parts)
+
+
+def _flags(header: PictureHeader, reduce: bool) -> int:
+    if header.kind == "JPEG":
+        scale = 1
+        if reduce:
+            longer = max(header.width, header.height)
+            scale = next((s for s in (8, 4, 2) if longer // s >= FRAME_SIDE), 1)
+        return _REDUCED[scale][header.channels == 1] | cv2.IMREAD_IGNORE_ORIENTATION
+    if header.alpha:
+        return cv2.IMREAD_UNCHANGED
+    return _AS_STORED | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def _to_8_bits(pixels: NDArray[Any]) -> Image:
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels, np.uint8)
+    if pixels.dtype.kind == "u":
+        # A 10 or 12 bit camera's picture in 16 bits uses the low ones only; the alpha channel always uses all.
+        alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
+        peak = int((pixels[..., :-1] if alpha else pixels).max())
+        bits = max(8, peak.bit_length())
+        scaled = cv2.convertScaleAbs(pixels, alpha=255 / ((1 << bits) - 1))
+        if alpha:
+            scaled[..., -1] = cv2.convertScaleAbs(pixels[..., -1], alpha=255 / np.iinfo(pixels.dtype).max)
+        return np.asarray(scaled, np.uint8)
+    values = np.nan_to_num(pixels.astype(np.float32, copy=False), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if low >= 0 and high <= 1:
+        low, high = 0.0, 1.0
+    elif low >= 0 and high <= 255:
+        low, high = 0.0, 255.0
+    span = np.float64(high) - low
+    return np.clip((values.astype(np.float64) - low) * (255 / span) + 0.5, 0, 255).astype(np.uint8)
+
+
+def _opaque(pixels: Image) -> Image:
+    """The picture without its alpha channel, laid over the background on which its ink shows."""
+    if pixels.ndim == 2:
+        return pixels
+    channels = pixels.shape[2]
+    if channels == 3:
+        return pixels
+    if channels == 1:
+        return np.ascontiguousarray(pixels[:, :, 0])
+    if channels not in (2, 4):
+        raise PictureError(UNDECODABLE)
+    colour, alpha = np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1])
+    if channels == 2:
+        colour = colour[..., 0]
+    if int(alpha.min()) == OPAQUE:
+        return colour
+    background = _background(colour, alpha)
+    weight = alpha if colour.ndim == 2 else cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
+    over = cv2.multiply(colour, weight, scale=1 / 255)
+    if background:
+        over = cv2.add(over, cv2.bitwise_not(weight))
+    return np.asarray(over, np.uint8)
+
+
+def _background(colour: Image, alpha: Image) -> int:
+    """255 or 0, for white or black behind a partly transparent picture.
+
+    Ink alone, of one colour or on little of the picture, goes on its opposite. Ink on paper with transparent margins
+    goes on what resembles the paper.
+    """
+    grey = colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
+    weights = cv2.calcHist([grey], [0], (alpha >= 128).astype(np.uint8), [256], [0, 256]).ravel()
+    if not weights.any():
+        weights = cv2.calcHist([grey], [0], (alpha > 0).astype(np.uint8), [256], [0, 256]).ravel()
+    opaque = float(weights.sum())
+    if opaque == 0:
+        return OPAQUE
+    levels = np.arange(256)
+    mean = float(weights @ levels) / opaque
+    spread = float(np.sqrt(weights @ (levels - mean) ** 2 / opaque))
+    if opaque < SPARSE_ALPHA * alpha.size or spread < PLAIN_SPREAD:
+        return OPAQUE if mean < 128 else 0
+    paper = int(np.searchsorted(np.cumsum(weights), opaque / 2))
+    return OPAQUE if paper >= 128 else 0
+
+
+def _turned(frame: Image, orientation: int) -> Image:
+    """The frame upright; `orientation` is where its first row and column lie, as EXIF 2.3 numbers it."""
+    if orientation >= 5:
+        frame = np.asarray(cv2.transpose(frame), np.uint8)
+    if orientation in (2, 3, 6, 7):
+        frame = np.asarray(cv2.flip(frame, 1), np.uint8)
+    if orientation in (3, 4, 7, 8):
+        frame = np.asarray(cv2.flip(frame, 0), np.uint8)
+    return frame

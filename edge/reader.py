@@ -1,0 +1,107 @@
+"""Name the digit in a picture: decode, find the glyph, classify, and judge whether the answer is good enough."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.classifier import Classifier, Probabilities, describe
+from edge.decode import decode
+from edge.errors import UsageError
+from edge.preprocess import single_glyph
+
+Image = NDArray[np.uint8]
+
+DEFAULT_TOP_K = 2
+NO_DIGIT = "no digit found"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A label and how likely it is, 0 to 1."""
+
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """What one picture shows.
+
+    `label`: None where it is refused, and `reason` says why. `confidence`: of the best candidate, 0 to 1, 0 where
+    nothing was found. `top`: the best candidates, the best first.
+    """
+
+    label: str | None
+    confidence: float
+    top: tuple[Candidate, ...]
+    reason: str | None = None
+
+
+class DigitReader:
+    """Reads handwritten digits in pictures. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | None = None,
+        *,
+        runtime: str | None = None,
+        threads: int = 1,
+        top_k: int = DEFAULT_TOP_K,
+        min_confidence: float | None = None,
+    ) -> None:
+        """model: a .tflite file, None for the one that ships. runtime: "litert" or "tflite", None for the best.
+
+        threads: the runtime's own, for one glyph. top_k: how many candidates an answer lists. min_confidence: 0 to 1,
+        an answer with less is refused; None takes the model's own threshold.
+        Raises ModelError, MissingRuntimeError or UsageError.
+        """
+        if top_k < 1:
+            raise UsageError(f"top-k is {top_k}; list at least one candidate")
+        if min_confidence is not None and not 0 <= min_confidence <= 1:
+            raise UsageError(f"a confidence of {min_confidence:g} does not exist; it is a number from 0 to 1")
+        self.classifier = Classifier(model, runtime, threads)
+        self.top_k = min(top_k, self.classifier.classes)
+        self.min_confidence = self.classifier.info.rejection_threshold if min_confidence is None else min_confidence
+
+    def classify(self, picture: str | os.PathLike[str] | Image) -> Classification:
+        """Names the one digit in a picture: a path, or a frame uint8 (height, width, 3) BGR or (height, width) grey.
+
+        Raises PictureError for a file that cannot be read and ValueError for an array that is not a frame.
+        """
+        if isinstance(picture, np.ndarray):
+            frame = picture
+            is_image = frame.shape[2:] in ((), (3,)) and frame.ndim >= 2 and frame.size > 0
+            if frame.dtype != np.uint8 or not is_image:
+                raise ValueError(f"a frame is uint8 (height, width) or (height, width, 3), not {describe(frame)}")
+        else:
+            frame = decode(picture)
+        return self.judge_glyphs([single_glyph(frame)])[0]
+
+    def judge_glyphs(self, glyphs: Sequence[Image | None]) -> list[Classification]:
+        """A classification for each glyph, uint8 (28, 28); None is a picture in which there was none."""
+        present = [glyph for glyph in glyphs if glyph is not None]
+        if not present:
+            return [NOTHING] * len(glyphs)
+        # One by one, so that an answer is the same to the bit whoever else is in the batch.
+        judged = iter(self._judge(np.concatenate([self.classifier(glyph[None]) for glyph in present])))
+        return [NOTHING if glyph is None else next(judged) for glyph in glyphs]
+
+    def _judge(self, probabilities: Probabilities) -> list[Classification]:
+        labels = self.classifier.labels
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
+        values = np.take_along_axis(probabilities, best, axis=1)
+        judged = []
+        for classes, confidences in zip(best.tolist(), values.tolist(), strict=True):
+            top = tuple(Candidate(labels[c], confidence) for c, confidence in zip(classes, confidences, strict=True))
+            if confidences[0] < self.min_confidence:
+                reason = f"confidence below {self.min_confidence:g}"
+                judged.append(Classification(None, confidences[0], top, reason))
+            else:
+                judged.append(Classification(top[0].label, confidences[0], top))
+        return judged
+
+
+NOTHING = Classification(None, 0.0, (), NO_DIGIT)
