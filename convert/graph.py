@@ -46,7 +46,8 @@ class Ends:
     """The builtin operator that computes the output before any DEQUANTIZE."""
 
 
-def _schema() -> Any:
+def schema() -> Any:
+    """TensorFlow Lite's schema as Python classes."""
     tensorflow()
     from tensorflow.lite.python import schema_py_generated
 
@@ -55,8 +56,8 @@ def _schema() -> Any:
 
 def unpack(content: bytes) -> Any:
     """The object tree of a .tflite file."""
-    schema = _schema()
-    return schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+    tables = schema()
+    return tables.ModelT.InitFromPackedBuf(bytearray(content), 0)
 
 
 def pack(model: Any) -> bytes:
@@ -90,7 +91,6 @@ def without_last_activation(content: bytes) -> tuple[bytes, bool]:
     Either activation keeps the order of the scores, so every answer stays as it was; but an int8 softmax can say
     nothing finer than 1/256, and a confidence wants the logits.
     """
-    schema = _schema()
     model = unpack(content)
     graph = model.subgraphs[0]
     position, name = _last_operator(model)
@@ -101,7 +101,7 @@ def without_last_activation(content: bytes) -> tuple[bytes, bool]:
         return content, False
     before, after = activation.inputs[0], activation.outputs[0]
     readers = [o for o in graph.operators if o.inputs is not None and after in o.inputs]
-    kinds = {_operator_name(model, o) for o in readers}
+    kinds = {operator_name(model, o) for o in readers}
     if kinds - {"DEQUANTIZE"}:
         return content, False
     for reader in readers:
@@ -117,7 +117,7 @@ def without_last_activation(content: bytes) -> tuple[bytes, bool]:
     model.operatorCodes = [model.operatorCodes[k] for k in used]
     for operator in graph.operators:
         operator.opcodeIndex = used.index(operator.opcodeIndex)
-    _drop_tensor(schema, model, int(after))
+    drop_tensor(model, int(after))
     return pack(model), True
 
 
@@ -141,13 +141,13 @@ def check_pixels(content: bytes, input_range: tuple[float, float]) -> None:
 
 def with_metadata(content: bytes, metadata: bytes) -> bytes:
     """The model with `metadata`, a ModelMetadata flatbuffer, as the buffer the TFLite tools look for."""
-    schema = _schema()
+    tables = schema()
     model = unpack(content)
     model.metadata = [m for m in model.metadata or [] if _text(m.name) != METADATA_BUFFER]
-    buffer = schema.BufferT()
+    buffer = tables.BufferT()
     buffer.data = np.frombuffer(metadata, np.uint8)
     model.buffers.append(buffer)
-    entry = schema.MetadataT()
+    entry = tables.MetadataT()
     entry.name, entry.buffer = METADATA_BUFFER, len(model.buffers) - 1
     model.metadata.append(entry)
     return pack(model)
@@ -160,7 +160,7 @@ def _last_operator(model: Any) -> tuple[int, str]:
     for _ in range(2):
         for position, operator in enumerate(graph.operators):
             if tensor in operator.outputs:
-                name = _operator_name(model, operator)
+                name = operator_name(model, operator)
                 if name != "DEQUANTIZE":
                     return position, name
                 tensor = operator.inputs[0]
@@ -168,14 +168,15 @@ def _last_operator(model: Any) -> tuple[int, str]:
     return -1, ""
 
 
-def _operator_name(model: Any, operator: Any) -> str:
-    schema = _schema()
+def operator_name(model: Any, operator: Any) -> str:
+    """The builtin name of an operator, such as FULLY_CONNECTED."""
+    tables = schema()
     code = model.operatorCodes[operator.opcodeIndex]
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return next((n for n, v in vars(schema.BuiltinOperator).items() if v == number and n.isupper()), "")
+    return next((n for n, v in vars(tables.BuiltinOperator).items() if v == number and n.isupper()), "")
 
 
-def _drop_tensor(schema: Any, model: Any, index: int) -> None:
+def drop_tensor(model: Any, index: int) -> None:
     """Takes a tensor that nothing uses any more out of the main graph."""
     graph = model.subgraphs[0]
     del graph.tensors[index]
@@ -193,8 +194,8 @@ def _drop_tensor(schema: Any, model: Any, index: int) -> None:
 
 
 def _type_name(tensor: Any) -> str:
-    schema = _schema()
-    return next(n for n, v in vars(schema.TensorType).items() if v == tensor.type and n.isupper()).lower()
+    tables = schema()
+    return next(n for n, v in vars(tables.TensorType).items() if v == tensor.type and n.isupper()).lower()
 
 
 def _text(value: bytes | str | None) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from convert import graph, measure, quantize
 from convert.errors import ConversionError
 from convert.metadata import LABELS_FILE, ModelCard, labels_text, packed
+from convert.resolution import with_finer_output
 from convert.source import Source, load
 from edge.preprocess import PREPROCESSING_VERSION
 
@@ -138,6 +139,7 @@ def convert(
     for variant in variants:
         contents[variant], stripped = graph.without_last_activation(quantize.make(function, variant, representative))
         if variant == "int8":
+            contents[variant] = with_finer_output(contents[variant])
             graph.check_pixels(contents[variant], bounds)
     if not stripped and _is_probabilities(expected["validation"]):
         card = replace(card, output="probabilities")
