@@ -52,6 +52,7 @@ def _train(options: argparse.Namespace) -> int:
         f"{len(data.validation_images)} validation and {len(data.test_images)} test pictures",
         flush=True,
     )
+    from train.card import write_card
     from train.report import write_report
     from train.train import PROFILES, train
 
@@ -63,6 +64,7 @@ def _train(options: argparse.Namespace) -> int:
     metrics = options.out / "metrics.json"
     metrics.write_text(json.dumps({"training": record}, indent=1) + "\n")
     write_report(model, data, record, options.out)
+    write_card(options.out)
     results = record["results"]
     print(
         f"validation {results['validation_accuracy']:.2%}, test {results['test_accuracy']:.2%} "

@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _record(out: Path, name: str, result: Measurement) -> None:
-    from train.report import write_card
+    from train.card import write_card
 
     path = out / "metrics.json"
     metrics = json.loads(path.read_text())

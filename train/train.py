@@ -40,6 +40,8 @@ class Profile:
     """Epochs of the larger network whose answers the small one learns from; 0 for none."""
     limit: int | None = None
     """Training images used, at most."""
+    least: int = 6000
+    """Samples an epoch, at least: fewer images are rendered several times."""
     passes: int = 2
     """Epochs that share one rendering of the images: rendering anew for each would take as long as learning."""
     batch_size: int = 128
@@ -56,7 +58,7 @@ class Profile:
 PROFILES = {
     "standard": Profile("standard", epochs=16),
     "full": Profile("full", epochs=60, teacher_epochs=14),
-    "quick": Profile("quick", epochs=3, limit=6000, learning_rate=3e-3),
+    "quick": Profile("quick", epochs=3, limit=6000, least=2000, learning_rate=3e-3),
 }
 
 
@@ -121,16 +123,19 @@ def train(
     workers: processes that render; all cores but for one on larger machines, all on small ones. Ctrl-C ends the
     training with the best model so far; the record then says `"interrupted": true`.
     """
-    started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng([seed, 1])
     order = rng.permutation(len(data.train_images))[: profile.limit]
     images, labels = data.train_images[order], data.train_labels[order]
+    count = len(images)
     if data.labels == DIGITS:
         drawn, values = drawn_digits(round(profile.drawn_part * len(images)), [seed, 2])
         mixed = rng.permutation(len(images) + len(drawn))
         images, labels = np.concatenate([images, drawn])[mixed], np.concatenate([labels, values])[mixed]
+    repeats = -(-profile.least // len(images))
+    added = len(images) - count
+    images, labels = np.tile(images, (repeats, 1, 1)), np.tile(labels, repeats)
     rendered = render(data.validation_images, RENDERED_SEED, light_part=RENDERED_LIGHT_PART)
     one_hot = np.eye(len(data.labels), dtype=np.float32)[labels]
     state = {"checksum": data.checksum, "profile": asdict(profile), "seed": seed}
@@ -171,14 +176,15 @@ def train(
         },
         "parameters": int(model.count_params()),
         "images": {
-            "training": len(images),
+            "training": count,
+            "drawn": added,
             "validation": len(data.validation_images),
             "test": len(data.test_images),
         },
         "versions": versions(),
         "input_range": [0, 1],
         "output": "logits",
-        "seconds": round(time.monotonic() - started),
+        "seconds": round(sum(epoch["seconds"] for run in runs.values() for epoch in run.history)),
         "history": {name: run.history for name, run in runs.items()},
         "results": results(model, data, rendered),
     }
@@ -269,7 +275,8 @@ class _Fit:
             )
             measured = self._measure(model)
             run.epoch = epoch + 1
-            run.history.append({"loss": round(float(fitted.history["loss"][0]), 5), **measured})
+            seconds = round(time.monotonic() - began, 1)
+            run.history.append({"loss": round(float(fitted.history["loss"][0]), 5), **measured, "seconds": seconds})
             if measured["score"] > run.best_score:
                 run.best_score, run.best_epoch = measured["score"], run.epoch
                 _save(model, best)
@@ -277,7 +284,7 @@ class _Fit:
             _replace(state, json.dumps(asdict(run)))
             print(
                 f"{title}  loss {run.history[-1]['loss']:.4f}  validation {measured['validation_accuracy']:.2%}"
-                f"  rendered {measured['rendered_accuracy']:.2%}  {time.monotonic() - began:.0f} s"
+                f"  rendered {measured['rendered_accuracy']:.2%}  {seconds:.0f} s"
                 f"{'  best' if run.best_epoch == run.epoch else ''}",
                 flush=True,
             )

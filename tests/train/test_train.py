@@ -1,0 +1,127 @@
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+TIMEOUT = 300  # seconds
+
+
+def train(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "train", *map(str, arguments)], capture_output=True, text=True, timeout=TIMEOUT
+    )
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "train", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(digits_npz: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    out = tmp_path_factory.mktemp("trained")
+    return out, train("--quick", "--epochs", 8, "--data", digits_npz, "--out", out)
+
+
+def test_training_learns_and_says_one_line_an_epoch(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    out, run = trained
+    assert run.returncode == 0, run.stderr
+    epochs = [line for line in run.stdout.splitlines() if line.startswith("digits ")]
+    assert [line.split()[1] for line in epochs] == [f"{k}/8" for k in range(1, 9)]
+    assert json.loads((out / "metrics.json").read_text())["training"]["results"]["test_accuracy"] > 0.8
+
+
+def test_metrics_record_what_the_model_was_made_from(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], digits_npz: Path
+) -> None:
+    record = json.loads((trained[0] / "metrics.json").read_text())["training"]
+    assert record["data"]["source"] == str(digits_npz)
+    assert list(record["data"]["checksums"]) == ["drawn.npz"]
+    assert record["labels"] == list("0123456789")
+    assert record["seed"] == 0 and record["epochs"] == 8 and record["profile"] == "quick"
+    assert {"tensorflow", "keras", "numpy", "opencv", "python"} <= record["versions"].keys()
+    assert {"batch_size", "learning_rate", "widths"} <= record["hyperparameters"].keys()
+    assert len(record["history"]["digits"]) == 8
+
+
+def test_report_is_pictures_and_a_card(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    out = trained[0]
+    for name in ("learning_curves", "confusion_matrix", "worst_mistakes", "reliability"):
+        picture = cv2.imread(str(out / "report" / f"{name}.png"))
+        assert picture is not None and min(picture.shape[:2]) > 100 and picture.std() > 5
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "drawn" in card and "report/confusion_matrix.png" in card and "Where it fails" in card
+
+
+def test_model_takes_scaled_glyphs_and_gives_logits(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], digits_npz: Path
+) -> None:
+    import keras
+
+    from train.train import logits_of
+
+    model = keras.models.load_model(trained[0] / "digits.keras", compile=False)
+    with np.load(digits_npz) as arrays:
+        logits = logits_of(model, arrays["x_test"])
+        assert np.mean(logits.argmax(axis=1) == arrays["y_test"]) > 0.8
+    assert logits.shape == (200, 10) and not np.allclose(logits.sum(axis=1), 1)
+
+
+def test_interrupted_training_keeps_the_best_model_and_goes_on_with_resume(digits_npz: Path, tmp_path: Path) -> None:
+    arguments = ("--quick", "--epochs", 6, "--data", digits_npz, "--out", tmp_path)
+    process = start(*arguments)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("digits 2/6"):
+            process.send_signal(signal.SIGINT)
+            break
+    said, errors = process.communicate(timeout=TIMEOUT)
+    assert process.returncode == 130, errors
+    assert "--resume" in said and "Traceback" not in errors
+    record = json.loads((tmp_path / "metrics.json").read_text())["training"]
+    assert record["interrupted"] and 2 <= record["epochs"] < 6
+    assert (tmp_path / "digits.keras").is_file()
+
+    run = train(*arguments, "--resume")
+    assert run.returncode == 0, run.stderr
+    epochs = [line.split()[1] for line in run.stdout.splitlines() if line.startswith("digits ") and "/" in line]
+    assert epochs[0] == f"{record['epochs'] + 1}/6" and epochs[-1] == "6/6"
+    assert len(json.loads((tmp_path / "metrics.json").read_text())["training"]["history"]["digits"]) == 6
+
+
+def test_resume_with_other_settings_is_refused(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], digits_npz: Path
+) -> None:
+    run = train("--quick", "--epochs", 9, "--data", digits_npz, "--out", trained[0], "--resume")
+    assert run.returncode == 1
+    assert "other data, seed or settings" in run.stderr and len(run.stderr.splitlines()) == 1
+
+
+def test_own_classes_from_a_folder_of_pictures(shapes_folder: Path, tmp_path: Path) -> None:
+    run = train("--quick", "--epochs", 6, "--data", shapes_folder, "--out", tmp_path)
+    assert run.returncode == 0, run.stderr
+    record = json.loads((tmp_path / "metrics.json").read_text())["training"]
+    assert record["labels"] == ["circle", "cross", "triangle"]
+    assert record["images"]["drawn"] == 0
+    assert record["results"]["validation_accuracy"] > 0.8
+
+
+def test_same_command_gives_the_same_metrics(digits_npz: Path, tmp_path: Path) -> None:
+    results = []
+    for name in ("one", "two"):
+        run = train("--quick", "--epochs", 3, "--seed", 5, "--data", digits_npz, "--out", tmp_path / name)
+        assert run.returncode == 0, run.stderr
+        results.append(json.loads((tmp_path / name / "metrics.json").read_text())["training"]["history"]["digits"])
+    losses = np.array([[epoch["loss"] for epoch in history] for history in results])
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
