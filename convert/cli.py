@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from convert.errors import ConversionError, reason
-from convert.pipeline import DEFAULT_NAME, INPUT_RANGES, convert
+from convert.pipeline import INPUT_RANGES, convert
 from convert.quantize import VARIANTS
 from edge.errors import EdgeDigitsError, UsageError
 
@@ -17,8 +17,8 @@ RANGE_FLAG = "--input-range"
 EXAMPLES = """\
 examples:
   python -m convert                                   models/digits.keras, as trained here
-  python -m convert best_model.h5 --data mnist --input-range 0-255 --name best_model
-  python -m convert saved_model/ --data letters/ --labels letters.txt --name letters
+  python -m convert best_model.h5 --data mnist --input-range 0-255
+  python -m convert saved_model/ --data letters/ --labels letters.txt
 """
 
 
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         help="its classes in the order of its outputs, one a line (default: the data's)",
     )
     options.add_argument("--out", type=Path, default=Path("models"), metavar="FOLDER", help="(default: %(default)s)")
-    options.add_argument("--name", default=DEFAULT_NAME, help="the files' first part (default: %(default)s)")
+    options.add_argument("--name", help="the first part of the files' names (default: the model's)")
     options.add_argument(
         "--variants", default=",".join(VARIANTS), metavar="LIST", help="which to make (default: %(default)s)"
     )

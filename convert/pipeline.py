@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "digits"
 METRICS_FILE = "metrics.json"
+NO_NAME = r"[^\w.-]+|^$"  # what no file name here has in it
 INPUT_RANGES = {"0-1": (0.0, 1.0), "0-255": (0.0, 255.0), "-1-1": (-1.0, 1.0)}  # what pixels 0 and 255 stand for
 
 REPRESENTATIVE_GLYPHS = 1000  # of the training data; half as they are, half as the device would see them
@@ -63,7 +64,7 @@ def convert(
     data: "Dataset | str | Path | None" = None,
     *,
     out: str | Path = "models",
-    name: str = DEFAULT_NAME,
+    name: str | None = None,
     input_range: str | None = None,
     labels: Sequence[str] | None = None,
     variants: Sequence[str] = quantize.VARIANTS,
@@ -75,10 +76,10 @@ def convert(
 
     model: a .keras or .h5 file or a SavedModel folder. data: the data it was trained on, loaded or as
     `train.data.load` takes it; without it what the model's own metrics.json names, else MNIST. out, name: the files
-    are `out/name-variant.tflite`. input_range: `0-1`, `0-255` or `-1-1`; without it what metrics.json says, else the
-    best on validation data. labels: in the order of the model's outputs, if not that of the data. signature: of a
-    SavedModel with several. seed: chooses the samples. say: gets each line of progress. Nothing is written unless
-    every variant is good. Raises ConversionError, train.data.DataError.
+    are `out/name-variant.tflite`, the name the model's own if not given. input_range: `0-1`, `0-255` or `-1-1`;
+    without it what metrics.json says, else the best on validation data. labels: in the order of the model's outputs,
+    if not that of the data. signature: of a SavedModel with several. seed: chooses the samples. say: gets each line
+    of progress. Nothing is written unless every variant is good. Raises ConversionError, train.data.DataError.
     """
     from train import data as train_data
 
@@ -87,13 +88,14 @@ def convert(
         raise ConversionError(
             f"no such variant: {', '.join(unknown) or 'none'}; choose from {', '.join(quantize.VARIANTS)}"
         )
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise ConversionError(f"{name!r}: a name is made of letters, digits, '.', '_' and '-'")
     if input_range is not None and input_range not in INPUT_RANGES:
         raise ConversionError(f"{input_range}: no such input range; there are {', '.join(INPUT_RANGES)}")
     variants = [v for v in quantize.VARIANTS if v in variants]
     runtimes = measure.runtimes()
     model, out = Path(model), Path(out)
+    name = re.sub(NO_NAME, "-", model.resolve().stem) if name is None else name
+    if re.search(NO_NAME, name) or not name.strip("."):
+        raise ConversionError(f"{name!r}: a name is made of letters, digits, '.', '_' and '-'")
     training = _training_of(model)
 
     source = load(model, signature)

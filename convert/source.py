@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError, reason
+from convert.legacy import CONFIG, load_h5
 from convert.quiet import quiet, tensorflow
 from edge.preprocess import GLYPH_SIZE
 
@@ -108,11 +109,11 @@ def _load_keras(path: Path, kind: str) -> Source:
         try:
             if kind == "h5":
                 with h5py.File(path, "r") as file:
-                    if "model_config" not in file.attrs:
+                    if CONFIG not in file.attrs:
                         raise ConversionError(
                             f"{path}: holds weights without a model; save the whole model with model.save()"
                         )
-                model = _load_h5(path)
+                model = load_h5(path)
             else:
                 # compile=False: losses, metrics and optimizer state are of no use here and may be custom.
                 model = keras.saving.load_model(path, compile=False)
@@ -137,13 +138,6 @@ def _load_keras(path: Path, kind: str) -> Source:
 
         dtype = tf.as_dtype(inputs[0].dtype)
         return _wrap(path, kind, _sha256(path), call, tuple(inputs[0].shape), dtype, model)
-
-
-def _load_h5(path: Path) -> Any:
-    """A whole-model HDF5 file as Keras 3, Keras 2 or the Keras of TensorFlow 1 wrote it."""
-    import keras
-
-    return keras.saving.load_model(path, compile=False)
 
 
 def _load_saved_model(path: Path, wanted: str | None) -> Source:
