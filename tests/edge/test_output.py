@@ -1,0 +1,113 @@
+"""Answers are written for programs, for spreadsheets and for people."""
+
+import csv
+import io
+import json
+import os
+
+import pytest
+
+from edge.output import Answer, Csv, JsonLines, Table, printable
+from edge.reader import NOTHING, Candidate, Classification
+
+SEVEN = Classification("7", 0.99812, (Candidate("7", 0.99812), Candidate("1", 0.00104)))
+DOUBT = Classification(None, 0.41, (Candidate("4", 0.41), Candidate("9", 0.4)), "confidence below 0.5")
+ANSWERS = [
+    Answer("a.png", SEVEN),
+    Answer("b c.png", NOTHING),
+    Answer("d.png", DOUBT),
+    Answer("e.jpg", error="no such file"),
+]
+
+
+def test_json_lines_hold_the_record_of_the_design() -> None:
+    records = [json.loads(JsonLines().line(answer)) for answer in ANSWERS]
+    assert records == [
+        {
+            "path": "a.png",
+            "label": "7",
+            "confidence": 0.9981,
+            "top": [{"label": "7", "confidence": 0.9981}, {"label": "1", "confidence": 0.001}],
+        },
+        {"path": "b c.png", "label": None, "confidence": 0.0, "top": [], "reason": "no digit found"},
+        {
+            "path": "d.png",
+            "label": None,
+            "confidence": 0.41,
+            "top": [{"label": "4", "confidence": 0.41}, {"label": "9", "confidence": 0.4}],
+            "reason": "confidence below 0.5",
+        },
+        {"path": "e.jpg", "error": "no such file"},
+    ]
+
+
+def test_json_keeps_the_order_of_its_keys() -> None:
+    assert list(json.loads(JsonLines().line(ANSWERS[2]))) == ["path", "label", "confidence", "top", "reason"]
+
+
+@pytest.mark.parametrize(
+    "name", [b"plain.png", "日本é.png".encode(), b"bad \xff\xfe.png", b"line\nbreak\t\x1b[31m.png"]
+)
+def test_any_file_name_gives_one_line_of_valid_utf8_json(name: bytes) -> None:
+    line = JsonLines().line(Answer(os.fsdecode(name), SEVEN))
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    assert os.fsencode(json.loads(line.decode("utf-8"))["path"]) == name
+
+
+def test_a_readable_name_stays_readable() -> None:
+    assert "日本é" in JsonLines().line(Answer("日本é.png", SEVEN)).decode()
+
+
+def rows(top_k: int) -> list[list[str]]:
+    form = Csv(top_k)
+    text = (form.header() + b"".join(map(form.line, ANSWERS))).decode()
+    return list(csv.reader(io.StringIO(text)))
+
+
+def test_csv_has_a_header_and_a_row_a_picture() -> None:
+    assert rows(2) == [
+        ["path", "label", "confidence", "reason", "error", "label_2", "confidence_2"],
+        ["a.png", "7", "0.9981", "", "", "1", "0.0010"],
+        ["b c.png", "", "0.0000", "no digit found", "", "", ""],
+        ["d.png", "", "0.4100", "confidence below 0.5", "", "9", "0.4000"],
+        ["e.jpg", "", "", "", "no such file", "", ""],
+    ]
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3, 10])
+def test_csv_rows_are_all_as_long_as_the_header(top_k: int) -> None:
+    assert {len(row) for row in rows(top_k)} == {5 + 2 * (top_k - 1)}
+
+
+def test_csv_keeps_commas_quotes_and_bytes_of_names() -> None:
+    name = b'a,"b"\xff.png'
+    line = Csv(1).line(Answer(os.fsdecode(name), SEVEN))
+    (row,) = csv.reader(io.StringIO(line.decode("utf-8", "surrogateescape")))
+    assert os.fsencode(row[0]) == name
+
+
+def test_a_table_says_all_of_it_in_aligned_columns() -> None:
+    table = Table(["0", "1", "7"])
+    lines = [table.header().decode(), *(table.line(answer).decode() for answer in ANSWERS)]
+    starts = {
+        line.rindex(word) for line, word in zip(lines, ["picture", "a.png", "b c.png", "d.png", "e.jpg"], strict=True)
+    }
+    assert len(starts) == 1
+    assert "99.8 %" in lines[1]
+    assert "no digit found" in lines[2]
+    assert "confidence below 0.5" in lines[3]
+    assert "no such file" in lines[4]
+
+
+def test_a_table_is_as_wide_as_its_longest_label() -> None:
+    lines = [
+        Table(["a", "ampersand"]).line(Answer("x", Classification(label, 1.0, (Candidate(label, 1.0),))))
+        for label in ("a", "ampersand")
+    ]
+    assert len(set(map(len, lines))) == 1
+
+
+def test_a_file_name_cannot_move_the_terminals_cursor() -> None:
+    assert printable("a\x1b[2Jb\n\u202ec\udcff é") == "a\\x1b[2Jb\\n\\u202ec\\udcff é"
+    assert b"\x1b" not in Table(["0"]).line(Answer("\x1b[2J", error="no such file"))

@@ -1,0 +1,92 @@
+"""One picture becomes a label, or a reason why not."""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import DigitReader, PictureError, UsageError
+from tests.edge.helpers import MODEL, digit, glyph, pack
+
+
+@pytest.fixture(autouse=True)
+def _no_warning_about_a_bare_model() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*says nothing about itself")
+        yield
+
+
+@pytest.mark.parametrize("text", ["1", "2", "3", "5", "7"])
+def test_a_digit_in_a_file_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "digit.png"
+    cv2.imwrite(str(path), digit(text))
+    said = DigitReader().classify(path)
+    assert said.label == text
+    assert said.confidence == said.top[0].confidence > 0.5
+    assert said.reason is None
+
+
+def test_a_path_and_its_frame_say_the_same(picture: Path) -> None:
+    reader = DigitReader()
+    assert reader.classify(str(picture)) == reader.classify(digit("7"))
+
+
+def test_candidates_come_best_first_as_many_as_asked() -> None:
+    said = DigitReader(top_k=4).classify(digit("7"))
+    assert len(said.top) == 4
+    assert [c.confidence for c in said.top] == sorted((c.confidence for c in said.top), reverse=True)
+    everything = DigitReader(top_k=1000).classify(digit("7"))
+    assert sum(c.confidence for c in everything.top) == pytest.approx(1, abs=1e-4)
+    assert len({c.label for c in everything.top}) == len(everything.top)
+
+
+def test_a_blank_picture_holds_no_digit() -> None:
+    said = DigitReader().classify(np.full((100, 100), 255, np.uint8))
+    assert (said.label, said.confidence, said.top, said.reason) == (None, 0.0, (), "no digit found")
+
+
+def test_too_little_confidence_is_refused_but_told() -> None:
+    said = DigitReader(min_confidence=1.0).classify(np.rot90(digit("4")))
+    assert said.label is None
+    assert said.reason == "confidence below 1"
+    assert said.top
+    assert said.confidence == said.top[0].confidence < 1
+
+
+def test_the_models_own_threshold_holds_until_another_is_asked_for(tmp_path: Path) -> None:
+    strict = pack(MODEL, tmp_path / "strict.tflite", rejection_threshold=0.9999999, temperature=20.0)
+    assert DigitReader(strict).classify(digit("7")).reason == "confidence below 1"
+    assert DigitReader(strict, min_confidence=0.0).classify(digit("7")).label is not None
+
+
+def test_labels_are_the_models(tmp_path: Path) -> None:
+    model = pack(MODEL, tmp_path / "letters.tflite", labels=list("abcdefghij"))
+    assert DigitReader(model).classify(digit("7")).label == "h"
+
+
+def test_glyphs_without_a_digit_keep_their_place() -> None:
+    said = DigitReader().judge_glyphs([None, glyph("7"), None, glyph("1")])
+    assert [one.label for one in said] == [None, "7", None, "1"]
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5), np.float32), np.zeros(5, np.uint8), np.zeros((0, 5), np.uint8)],
+)
+def test_an_array_that_is_no_frame_is_refused(frame: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="a frame is uint8"):
+        DigitReader().classify(frame)
+
+
+def test_a_file_that_cannot_be_read_raises(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="no such file"):
+        DigitReader().classify(tmp_path / "missing.png")
+
+
+def test_settings_out_of_range_are_usage_errors() -> None:
+    for wrong in ({"top_k": 0}, {"min_confidence": 1.5}, {"min_confidence": float("nan")}, {"threads": 0}):
+        with pytest.raises(UsageError):
+            DigitReader(**wrong)  # type: ignore[arg-type]
