@@ -57,7 +57,8 @@ def run(content: bytes, card: ModelCard, glyphs: NDArray[np.uint8], runtime: str
                 probabilities = Classifier(path, runtime=runtime)(glyphs)
         except ModelError as error:
             raise ConversionError(f"{card.name} does not run on {runtime}: {error}") from None
-    return Measured((np.log(probabilities.astype(np.float64)) * SOFT_TEMPERATURE).astype(np.float32))
+    smallest = np.finfo(np.float32).tiny
+    return Measured(np.log(np.maximum(probabilities, smallest)) * np.float32(SOFT_TEMPERATURE))
 
 
 def microseconds_per_glyph(path: Path, glyphs: NDArray[np.uint8], runtime: str) -> float:

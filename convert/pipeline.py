@@ -19,6 +19,7 @@ from convert.errors import ConversionError
 from convert.metadata import LABELS_FILE, ModelCard, labels_text, packed
 from convert.resolution import with_finer_output
 from convert.source import Source, load
+from edge.errors import UsageError
 from edge.preprocess import PREPROCESSING_VERSION
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ INPUT_RANGES = {"0-1": (0.0, 1.0), "0-255": (0.0, 255.0), "-1-1": (-1.0, 1.0)}  
 REPRESENTATIVE_GLYPHS = 1000  # of the training data; half as they are, half as the device would see them
 ALLOWED_LOSS = 0.001  # of validation pictures, that int8 may lose to the source model
 ALLOWED_PICTURES = 3  # that it may lose however few there are
+RANGE_TIE = 0.005  # accuracies this near are told apart by likelihood: many networks hardly mind a larger input
+TINY = 1e-12  # added to a probability before its logarithm
 GUESSING = 1.05  # times the share of the commonest class: below it a model is no better than a guess
 TEMPERATURE_DIGITS = 6  # significant, in the model file: its bytes must not hang on the last bits of a sum
 REJECTION_THRESHOLD = 0.0  # nothing is refused by default
@@ -79,23 +82,22 @@ def convert(
     are `out/name-variant.tflite`, the name the model's own if not given. input_range: `0-1`, `0-255` or `-1-1`;
     without it what metrics.json says, else the best on validation data. labels: in the order of the model's outputs,
     if not that of the data. signature: of a SavedModel with several. seed: chooses the samples. say: gets each line
-    of progress. Nothing is written unless every variant is good. Raises ConversionError, train.data.DataError.
+    of progress. Nothing is written unless every variant is good. Raises UsageError, ConversionError or
+    train.data.DataError.
     """
     from train import data as train_data
 
     unknown = [v for v in variants if v not in quantize.VARIANTS]
     if unknown or not variants:
-        raise ConversionError(
-            f"no such variant: {', '.join(unknown) or 'none'}; choose from {', '.join(quantize.VARIANTS)}"
-        )
+        raise UsageError(f"no such variant: {', '.join(unknown) or 'none'}; choose from {', '.join(quantize.VARIANTS)}")
     if input_range is not None and input_range not in INPUT_RANGES:
-        raise ConversionError(f"{input_range}: no such input range; there are {', '.join(INPUT_RANGES)}")
+        raise UsageError(f"{input_range}: no such input range; there are {', '.join(INPUT_RANGES)}")
     variants = [v for v in quantize.VARIANTS if v in variants]
     runtimes = measure.runtimes()
     model, out = Path(model), Path(out)
     name = re.sub(NO_NAME, "-", model.resolve().stem) if name is None else name
     if re.search(NO_NAME, name) or not name.strip("."):
-        raise ConversionError(f"{name!r}: a name is made of letters, digits, '.', '_' and '-'")
+        raise UsageError(f"{name!r}: a name is made of letters, digits, '.', '_' and '-'")
     training = _training_of(model)
 
     source = load(model, signature)
@@ -106,7 +108,7 @@ def convert(
     names, classes = _labels(source, dataset.labels, labels)
     validation_labels, test_labels = classes[dataset.validation_labels], classes[dataset.test_labels]
 
-    bounds = _input_range(source, dataset, validation_labels, input_range, training, say)
+    bounds = _input_range(source, dataset, validation_labels, input_range, training, seed, say)
     expected = {
         "validation": _scores(source, dataset.validation_images, bounds),
         "test": _scores(source, dataset.test_images, bounds),
@@ -273,6 +275,7 @@ def _input_range(
     validation_labels: NDArray[np.int64],
     wanted: str | None,
     training: dict[str, Any],
+    seed: int,
     say: Callable[[str], None],
 ) -> tuple[float, float]:
     if wanted is not None:
@@ -282,14 +285,27 @@ def _input_range(
     if isinstance(said, list) and len(said) == 2:
         say(f"input range {said[0]:g}-{said[1]:g}, as it was trained")
         return float(said[0]), float(said[1])
-    accuracies = {
-        key: _accuracy(_scores(source, dataset.validation_images, bounds), validation_labels)
-        for key, bounds in INPUT_RANGES.items()
-    }
-    best = max(accuracies, key=lambda key: accuracies[key])
+    scores = {key: _scores(source, dataset.validation_images, bounds) for key, bounds in INPUT_RANGES.items()}
+    accuracies = {key: _accuracy(values, validation_labels) for key, values in scores.items()}
+    near = [key for key in scores if accuracies[key] >= max(accuracies.values()) - RANGE_TIE]
+    best = near[0]
+    if len(near) > 1:
+        from train.augment import render
+
+        # On pictures that are all easy a wrong, larger range only makes the model surer: hard ones tell.
+        hard = render(dataset.validation_images, seed)
+        surprise = {k: _surprise(_scores(source, hard, INPUT_RANGES[k]), validation_labels) for k in near}
+        best = min(near, key=lambda key: surprise[key])
     tried = ", ".join(f"{key} {accuracy:.2%}" for key, accuracy in accuracies.items())
     say(f"input range {best}, the best on the validation data ({tried})")
     return INPUT_RANGES[best]
+
+
+def _surprise(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Mean negative log-likelihood of the labels, in nats, under logits or probabilities (n, classes)."""
+    from train.calibration import negative_log_likelihood
+
+    return negative_log_likelihood(np.log(scores + TINY) if _is_probabilities(scores) else scores, labels)
 
 
 def _scores(source: Source, glyphs: NDArray[np.uint8], bounds: tuple[float, float]) -> NDArray[np.float32]:

@@ -173,7 +173,8 @@ def test_probabilities_that_cannot_be_taken_apart_stay(
     import keras
 
     picture = keras.Input((28, 28, 1))
-    two = [keras.layers.Softmax()(logits_model(picture)), softmax_model(picture)]
+    branch = keras.Sequential(logits_model.layers, name="branch")
+    two = [keras.layers.Softmax()(branch(picture)), softmax_model(picture)]
     keras.Model(picture, keras.layers.Average()(two)).save(tmp_path / "both.keras")
     conversion = convert(
         tmp_path / "both.keras", dataset, out=tmp_path, variants=["float32", "int8"], say=lambda line: None
