@@ -23,6 +23,14 @@ TWO_LEVELS = 0.75  # of the variance between Otsu's two classes: a picture of tw
 FLAT_SPREAD = 0.25  # paper whose level varies by less than this part of the contrast is taken as one level
 POLARITY_VOTES = 3  # border, corners and area each say which class is the paper
 BACKGROUND_REACH = 3  # shadows are followed with a closing as wide as the frame's side divided by this
+CROP_SIDE = 160  # pixels: a smaller frame was cut around something, and its blur is as wide as its strokes
+EDGE_SIDE = 320  # pixels: longer side of the copy on which edges are judged
+EDGE_BLUR = 200  # the frame's side over the standard deviation that quiets its noise
+MIN_STEEPNESS = 1.1  # a stroke's contrast over its width: its edge is at least this steep (handwriting: 1.4 and more)
+WIDE_STEEPNESS = (
+    14.0,
+    2.5,
+)  # more with each part of the frame that the stroke is wide, up to: a marker's edge is sharp
 
 MIN_EXTENT = 1 / 60  # of the frame's longer side: a smaller thing is a speck
 MAX_INK = 0.85  # of the frame: more is not writing on something
@@ -86,7 +94,8 @@ def ink_of(frame: Image, *, shadows: bool = True) -> Image | None:
         depth = cv2.subtract(np.full_like(grey, _paper_level(small)), grey)
     else:
         depth = cv2.subtract(_paper_levels(small, grey.shape), grey)
-    return _ramp(_as_image(depth))
+    ink = _ramp(_as_image(depth))
+    return None if ink is None or (flattened is not None and _fades_like_a_shadow(grey, ink)) else ink
 
 
 def _working_scale(height: int, width: int) -> float:
@@ -202,6 +211,27 @@ def _ramp(depth: Image) -> Image | None:
         return None
     table = np.clip((levels - threshold) / (EDGE_SOFTNESS * typical) + 0.5, 0, 1) * 255
     return _as_image(cv2.LUT(depth, table.astype(np.uint8)))
+
+
+def _fades_like_a_shadow(grey: Image, ink: Image) -> bool:
+    """Whether the ink passes into the paper over a width like its own, as light does and a pen does not."""
+    if max(grey.shape) < CROP_SIDE:
+        return False
+    grey, ink = _fit(grey, EDGE_SIDE), _fit(ink, EDGE_SIDE)
+    smooth = cv2.GaussianBlur(grey, (0, 0), max(grey.shape) / EDGE_BLUR)
+    mask = _as_image(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
+    whole = _as_image(cv2.medianBlur(mask, 5))
+    mask = whole if whole.any() else mask
+    kernel = np.ones((3, 3), np.uint8)
+    width = stroke_width(mask)
+    around = cv2.subtract(cv2.dilate(mask, kernel, iterations=max(2, round(width / 2))), mask)
+    contrast = abs(cv2.mean(smooth, mask)[0] - cv2.mean(smooth, _as_image(around))[0])
+    # Sobel's kernel sums to 8 times the slope.
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
+    contour = _as_image(cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, kernel))
+    slope = cv2.mean(cv2.magnitude(across, down), contour)[0]
+    needed = min(MIN_STEEPNESS + WIDE_STEEPNESS[0] * width / max(grey.shape), WIDE_STEEPNESS[1])
+    return slope * width < needed * contrast
 
 
 def _without_rules(ink: Image) -> Image:

@@ -82,6 +82,15 @@ def test_an_empty_page_holds_no_digit(level: int) -> None:
     assert find_digit(np.full((300, 200, 3), level, np.uint8)) is None
 
 
+def test_soft_shadows_alone_hold_no_digit() -> None:
+    rng = np.random.default_rng(7)
+    for side in (160, 240, 700):
+        x, y = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side))
+        shadow = 0.35 * np.exp(-((x - 0.7) ** 2 + (y + 0.2) ** 2) / 0.18) + 0.25 / (1 + np.exp(-6 * (y - 0.3)))
+        paper = np.clip(215 * (1 - shadow) + rng.normal(0, 2, (side, side)), 0, 255).astype(np.uint8)
+        assert find_digit(paper) is None
+
+
 @pytest.mark.parametrize("shape", [(300, 300), (64, 64), (1, 1), (1, 500), (500, 2)])
 def test_noise_alone_holds_no_digit(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(5)
