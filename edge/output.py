@@ -86,7 +86,7 @@ class Csv:
         if said is None:
             return self._row([answer.path, "", "", "", answer.error or "", *[""] * (2 * (self._top_k - 1))])
         cells = [answer.path, said.label or "", _rounded(said.confidence), said.reason or "", ""]
-        for candidate in said.top[1:]:
+        for candidate in said.top[1 : self._top_k]:
             cells += [candidate.label, _rounded(candidate.confidence)]
         return self._row(cells + [""] * (5 + 2 * (self._top_k - 1) - len(cells)))
 

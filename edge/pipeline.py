@@ -53,7 +53,7 @@ def run(
         if item is None:
             select.select([STANDARD_INPUT_DESCRIPTOR], [], [])
             continue
-        if jobs > 1 and spent >= ALONE_SECONDS:
+        if jobs > 1 and count and spent >= ALONE_SECONDS:
             crew = _Crew(work, crashed, prepare, jobs, spent / count)
             try:
                 yield from crew.run(itertools.chain([item], found))

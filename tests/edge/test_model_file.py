@@ -105,7 +105,7 @@ def test_a_model_cut_short_is_refused_before_a_runtime_falls_over_it(tmp_path: P
     data = bare(tmp_path / "whole.tflite").read_bytes()
     path = tmp_path / "cut.tflite"
     path.write_bytes(data[: int(len(data) * part)])
-    with pytest.raises(ModelError, match="damaged or cut short|not a TensorFlow Lite model"):
+    with pytest.raises(ModelError, match=r"damaged or cut short|not a TensorFlow Lite model"):
         model_file.load(path)
 
 
