@@ -3,9 +3,9 @@
 An int8 logit has 256 steps over the whole range of logits, so that the two best of an unclear digit can fall on one
 step. On networks of 92 % accuracy nine in ten of the answers in which int8 differed from its source were such ties, and
 int8 lost 0.15 point. Copies of the last layer, with biases moved by fractions of a step, round to different sides of
-the true value; their mean resolves those fractions, and 0.05 point was lost. A well trained network has few ties to lose
-by; its confidences still come in finer steps. The copies share the weights, so they cost next to nothing: for 4 copies
-of a 1024×10 layer 2 KB, and 1 of 41 microseconds a glyph. All products stay integer.
+the true value; their mean resolves those fractions, and 0.05 point was lost. A well trained network has few ties to
+lose by; its confidences still come in finer steps. The copies share the weights, so they cost next to nothing: for 4
+copies of a 1024×10 layer 2 KB, and 1 of 41 microseconds a glyph. All products stay integer.
 """
 
 import copy
