@@ -1,8 +1,9 @@
 """Spread pictures over the cores, in order and in bounded memory.
 
-Decoding and classifying a small picture is a hundred short calls, and between them Python's lock is held: threads gain
-nothing (measured: 1.0x on two cores, processes 1.9x). So the work goes to forked processes, once there is enough of it
-to pay for them. They share the parent's imports, get chunks of paths through a pipe, and send back finished lines.
+Decoding and classifying a small picture is a hundred short calls, and between them Python's lock is held: on 10,000
+PNG files and two cores, two threads ran at 0.9 times the speed of one, two processes at 1.6 times. So the work goes to
+forked processes, once there is enough of it to pay for them. They share the parent's imports, get chunks of paths
+through a pipe, and send back finished lines.
 """
 
 import contextlib

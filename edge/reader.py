@@ -82,26 +82,18 @@ class DigitReader:
 
     def judge_glyphs(self, glyphs: Sequence[Image | None]) -> list[Classification]:
         """A classification for each glyph, uint8 (28, 28); None is a picture in which there was none."""
-        present = [glyph for glyph in glyphs if glyph is not None]
-        if not present:
-            return [NOTHING] * len(glyphs)
-        # One by one, so that an answer is the same to the bit whoever else is in the batch.
-        judged = iter(self._judge(np.concatenate([self.classifier(glyph[None]) for glyph in present])))
-        return [NOTHING if glyph is None else next(judged) for glyph in glyphs]
+        # One by one: a batch is no faster, and so an answer is the same to the bit whoever else is in it.
+        return [NOTHING if glyph is None else self._judge(self.classifier(glyph[None])[0]) for glyph in glyphs]
 
-    def _judge(self, probabilities: Probabilities) -> list[Classification]:
+    def _judge(self, probabilities: Probabilities) -> Classification:
+        """probabilities: float32 (classes,)."""
         labels = self.classifier.labels
-        best = np.argsort(-probabilities, axis=1, kind="stable")[:, : self.top_k]
-        values = np.take_along_axis(probabilities, best, axis=1)
-        judged = []
-        for classes, confidences in zip(best.tolist(), values.tolist(), strict=True):
-            top = tuple(Candidate(labels[c], confidence) for c, confidence in zip(classes, confidences, strict=True))
-            if confidences[0] < self.min_confidence:
-                reason = f"confidence below {self.min_confidence:g}"
-                judged.append(Classification(None, confidences[0], top, reason))
-            else:
-                judged.append(Classification(top[0].label, confidences[0], top))
-        return judged
+        best = (-probabilities).argsort(kind="stable")[: self.top_k].tolist()
+        top = tuple(Candidate(labels[index], probabilities.item(index)) for index in best)
+        confidence = top[0].confidence
+        if confidence < self.min_confidence:
+            return Classification(None, confidence, top, f"confidence below {self.min_confidence:g}")
+        return Classification(top[0].label, confidence, top)
 
 
 NOTHING = Classification(None, 0.0, (), NO_DIGIT)
