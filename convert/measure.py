@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError
 from convert.metadata import ModelCard, packed
-from convert.quiet import quiet
 from edge.errors import ModelError
+from train.quiet import quiet
 
 RUNTIMES = {"litert": "ai_edge_litert", "tflite": "tflite_runtime"}  # name in edge: package
 WARM_UP = 20  # calls before the clock starts

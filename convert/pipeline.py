@@ -104,7 +104,9 @@ def convert(
     say(f"{model}: {source.width}×{source.height}×{source.channels} in, {source.classes} classes out")
     if data is None:
         data = training.get("data", {}).get("source")
-    dataset = train_data.load(data, seed=seed) if data is None or isinstance(data, str | Path) else data
+    # The splits are those of the training: another seed would validate on pictures the model has learnt.
+    split = int(training.get("seed", seed))
+    dataset = train_data.load(data, seed=split) if data is None or isinstance(data, str | Path) else data
     names, classes = _labels(source, dataset.labels, labels)
     validation_labels, test_labels = classes[dataset.validation_labels], classes[dataset.test_labels]
 
@@ -203,6 +205,10 @@ def convert(
     }
     _write(out, name, {paths[v].name: content for v, content in files.items()}, names, metrics)
     conversion = Conversion(paths, names, bounds, card.output, metrics)
+    if training and name == DEFAULT_NAME and out.resolve() == model.resolve().parent:
+        from train.card import write_card
+
+        write_card(out)
     say(conversion.table)
     say(f"written: {', '.join(str(path) for path in paths.values())}")
     return conversion

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.errors import ConversionError, reason
-from convert.quiet import quiet, tensorflow
 from convert.source import OUTPUT_NAME, Source
+from train.quiet import quiet, tensorflow
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 

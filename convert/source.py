@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from convert.errors import ConversionError, reason
 from convert.legacy import CONFIG, load_h5
-from convert.quiet import quiet, tensorflow
 from edge.preprocess import GLYPH_SIZE
+from train.quiet import quiet, tensorflow
 
 CHANNELS = (1, 3)
 PIXEL_LEVELS = 256

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -28,7 +27,6 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 the data or files are at fault, 2 the command line, 130 interrupted."""
     options = arguments().parse_args(argv)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from edge.errors import EdgeDigitsError
 
     try:
@@ -52,6 +50,9 @@ def _train(options: argparse.Namespace) -> int:
         f"{len(data.validation_images)} validation and {len(data.test_images)} test pictures",
         flush=True,
     )
+    from train.quiet import tensorflow
+
+    tensorflow()
     from train.card import write_card
     from train.report import write_report
     from train.train import PROFILES, train
@@ -62,7 +63,7 @@ def _train(options: argparse.Namespace) -> int:
     model, record = train(data, profile, options.out, seed=options.seed, resume=options.resume)
     record["data"]["source"] = str(options.data) if options.data else "mnist"
     metrics = options.out / "metrics.json"
-    metrics.write_text(json.dumps({"training": record}, indent=1) + "\n")
+    metrics.write_text(json.dumps({"training": record}, indent=2) + "\n")
     write_report(model, data, record, options.out)
     write_card(options.out)
     results = record["results"]

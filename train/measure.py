@@ -118,7 +118,7 @@ def _record(out: Path, name: str, result: Measurement) -> None:
     path = out / "metrics.json"
     metrics = json.loads(path.read_text())
     metrics.setdefault("elsewhere", {})[name] = asdict(result)
-    path.write_text(json.dumps(metrics, indent=1) + "\n")
+    path.write_text(json.dumps(metrics, indent=2) + "\n")
     write_card(out)
 
 

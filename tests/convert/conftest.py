@@ -75,7 +75,7 @@ Trainer = Callable[..., Any]
 @pytest.fixture(scope="session")
 def trained() -> Trainer:
     """Trains a tutorial's network; `shape` is its input, `end` its last activation, `bounds` its input range."""
-    from convert.quiet import tensorflow
+    from train.quiet import tensorflow
 
     tensorflow()
     import keras

@@ -10,11 +10,11 @@ import pytest
 
 from convert import Conversion, ConversionError, convert, graph, pipeline
 from convert.quantize import VARIANTS
-from convert.quiet import quiet
 from convert.resolution import COPIES, with_finer_output
 from convert.source import load
 from edge.classifier import Classifier
 from train.data import Dataset
+from train.quiet import quiet
 
 RUNTIMES = ("litert", "tflite")
 TOLERATED = 0.02  # of the small test split's answers, that may differ from the source

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from convert.errors import ConversionError
-from convert.quiet import quiet, tensorflow
 from convert.source import Source, load
 from train.data import Dataset
+from train.quiet import quiet, tensorflow
 
 UNIT = (0.0, 1.0)
 CLOSE = 1e-4  # of a score: what another order of sums may change
