@@ -31,7 +31,9 @@ RUNTIMES = {  # name: (module, distribution), the one to take first where both a
 ONE_GLYPH = (1, GLYPH_SIZE, GLYPH_SIZE)
 UINT8 = np.dtype(np.uint8)
 PIXEL_LEVELS = 256
-SAFE_EXPONENT = 60.0  # exp(-60) to exp(60) and sums of them are normal float32 numbers, which end at exp(+-87)
+# Sums of exponentials that float32 holds without loss; it ends at exp(+-87).
+SMALLEST_TOTAL, LARGEST_TOTAL = math.exp(-60), math.exp(60)
+PLAIN_EXPONENT = 50.0  # a model whose logits / temperature reach this on mere probes may overflow on others
 PROBABILITY_TOLERANCE = 0.02  # an int8 softmax of ten classes is off by up to 10 / 512 in its sum
 TINY_PROBABILITY = 1e-9  # stands for a probability that was rounded to 0, whose logarithm is infinite
 MIN_CLASSES = 2
@@ -106,10 +108,10 @@ class Classifier:
 
         self._to_exponents = np.eye(self.classes, dtype=np.float32) / np.float32(info.temperature)
         self._to_sums = np.ones((self.classes, self.classes), np.float32)
-        self._safe_logit = SAFE_EXPONENT * info.temperature
         self.info = info
+        probed = self._run(engine, _probes())
         if info.output is None:
-            self.info = replace(info, output="probabilities" if self._looks_like_probabilities() else "logits")
+            self.info = replace(info, output="probabilities" if _are_probabilities(probed) else "logits")
         # uint8 pixels in, one row of float32 logits out: one glyph then skips what other models need.
         self._plain = (
             self.info.output == "logits"
@@ -117,6 +119,7 @@ class Classifier:
             and self._read is _as_it_is
             and engine.output_shape == (1, self.classes)
             and self.classes <= MAX_PLAIN_CLASSES
+            and float(abs(probed).max()) / info.temperature < PLAIN_EXPONENT
         )
 
     def classify(self, glyphs: Glyphs) -> Probabilities:
@@ -135,12 +138,12 @@ class Classifier:
                 engine.set_tensor(engine.input_index, glyphs.reshape(engine.input_shape))
                 engine.invoke()
                 logits: Probabilities = engine.get_tensor(engine.output_index)
-                if -self._safe_logit < logits.item(logits.argmax()) < self._safe_logit:
-                    shares: Probabilities = logits.dot(self._to_exponents)
-                    np.exp(shares, shares)
-                    shares /= shares.dot(self._to_sums)
-                    if shares.item(0) >= 0:  # an infinite logit makes all of them not a number
-                        return shares
+                shares: Probabilities = logits.dot(self._to_exponents)
+                np.exp(shares, shares)
+                totals = shares.dot(self._to_sums)
+                if SMALLEST_TOTAL < totals.item(0) < LARGEST_TOTAL:
+                    shares /= totals
+                    return shares
                 return self._to_probabilities(logits)
             return self._to_probabilities(self._run(engine, glyphs))
         finally:
@@ -179,17 +182,22 @@ class Classifier:
         exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True), np.float32)
 
-    def _looks_like_probabilities(self) -> bool:
-        """Whether the model ends in a softmax: its rows are shares of 1, whatever goes in."""
-        ramp = np.linspace(0, PIXEL_LEVELS - 1, GLYPH_SIZE).astype(np.uint8)
-        probes = np.zeros((4, GLYPH_SIZE, GLYPH_SIZE), np.uint8)
-        probes[1], probes[2] = ramp, ramp[:, None]
-        probes[3, 4:24, 13:15] = PIXEL_LEVELS - 1
-        rows = self._run(self._idle[0], probes)
-        return bool((rows >= 0).all() and (abs(rows.sum(axis=1) - 1) <= PROBABILITY_TOLERANCE).all())
-
     def _new_engine(self) -> "_Engine":
         return _load_engine(self._path, self._content, self.runtime, self._interpreter_class, self._threads)
+
+
+def _probes() -> Glyphs:
+    """Glyphs that have little in common: blank, two ramps, a stroke."""
+    ramp = np.linspace(0, PIXEL_LEVELS - 1, GLYPH_SIZE).astype(np.uint8)
+    probes = np.zeros((4, GLYPH_SIZE, GLYPH_SIZE), np.uint8)
+    probes[1], probes[2] = ramp, ramp[:, None]
+    probes[3, 4:24, 13:15] = PIXEL_LEVELS - 1
+    return probes
+
+
+def _are_probabilities(outputs: Probabilities) -> bool:
+    """Whether these rows come out of a softmax: shares of 1, whatever went in."""
+    return bool((outputs >= 0).all() and (abs(outputs.sum(axis=1) - 1) <= PROBABILITY_TOLERANCE).all())
 
 
 def _are_glyphs(glyphs: object) -> bool:
