@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "digits"
 METRICS_FILE = "metrics.json"
+CARD_FILE = "MODEL_CARD.md"  # training writes it beside our own model
 NO_NAME = r"[^\w.-]+|^$"  # what no file name here has in it
 INPUT_RANGES = {"0-1": (0.0, 1.0), "0-255": (0.0, 255.0), "-1-1": (-1.0, 1.0)}  # what pixels 0 and 255 stand for
 
@@ -205,7 +206,7 @@ def convert(
     }
     _write(out, name, {paths[v].name: content for v, content in files.items()}, names, metrics)
     conversion = Conversion(paths, names, bounds, card.output, metrics)
-    if training and name == DEFAULT_NAME and out.resolve() == model.resolve().parent:
+    if name == DEFAULT_NAME and (model.parent / CARD_FILE).is_file() and out.resolve() == model.resolve().parent:
         from train.card import write_card
 
         write_card(out)

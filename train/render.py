@@ -1,7 +1,9 @@
 """Samples for the rounds to come, rendered by worker processes while the network learns from those at hand."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 
@@ -23,6 +25,15 @@ def _start_worker(images: Image) -> None:
     _images = images
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the training was killed: nobody else would, and it holds the terminal's streams."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _render_chunk(first: int, seed: list[int]) -> Image:

@@ -102,6 +102,17 @@ def test_interrupted_training_keeps_the_best_model_and_goes_on_with_resume(digit
     assert len(json.loads((tmp_path / "metrics.json").read_text())["training"]["history"]["digits"]) == 6
 
 
+def test_killed_training_leaves_no_worker_behind(digits_npz: Path, tmp_path: Path) -> None:
+    process = start("--quick", "--epochs", 50, "--data", digits_npz, "--out", tmp_path)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("digits 1/50"):
+            break
+    process.kill()
+    # The workers hold the other ends of these pipes for as long as they live.
+    process.communicate(timeout=30)
+
+
 def test_resume_with_other_settings_is_refused(
     trained: tuple[Path, subprocess.CompletedProcess[str]], digits_npz: Path
 ) -> None:
