@@ -138,3 +138,21 @@ def test_same_command_gives_the_same_metrics(digits_npz: Path, tmp_path: Path) -
         results.append(json.loads((tmp_path / name / "metrics.json").read_text())["training"]["history"]["digits"])
     losses = np.array([[epoch["loss"] for epoch in history] for history in results])
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_conversion_follows_the_training_and_completes_the_card(
+    trained: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out = trained[0]
+    run = subprocess.run(
+        [sys.executable, "-m", "convert", str(out / "digits.keras"), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+    )
+    assert run.returncode == 0, run.stderr
+    variants = json.loads((out / "metrics.json").read_text())["conversion"]["variants"]
+    assert set(variants) == {"float32", "float16", "dynamic", "int8"}
+    assert all(variant["accuracy"] > 0.8 for variant in variants.values())
+    card = (out / "MODEL_CARD.md").read_text()
+    assert f"`digits-int8.tflite` | {variants['int8']['bytes'] / 1000:.1f} KB" in card
