@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 FRAME_SIDE = 640  # pixels: a larger frame is worked on reduced to this longer side
 SMALL_SIDE = 64  # pixels: a smaller frame is enlarged to at least this, so that a contour falls between its pixels
@@ -16,7 +17,8 @@ MEDIAN_SIDE = 32  # pixels: longer side of the copy that is searched for shadows
 COLOUR_GAIN = 1.5  # a single colour channel is used where it spans this much more than grey does
 MIN_CONTRAST = 12  # grey levels between paper and ink; less is an empty page
 NOISE_SIGMAS = 6.0  # ink stands out of the paper's noise by at least this many standard deviations
-PEAK_FRACTION = 0.003  # the darkest part of a picture, taken as its full contrast
+# The darkest part of a picture is its full contrast; where that is paper still, the digit is small: a smaller part.
+PEAK_FRACTIONS = (0.003, 0.0003, 0.00005)
 THRESHOLD_RANGE = (0.30, 0.55)  # Otsu's threshold is kept within this part of the full contrast
 EDGE_SOFTNESS = 0.4  # width of the ramp from paper to ink around the threshold, in parts of the ink's contrast
 TWO_LEVELS = 0.75  # of the variance between Otsu's two classes: a picture of two levels, none of them a shadow
@@ -40,6 +42,15 @@ PART_GAP = 0.35  # of the main stroke's extent: a piece farther away belongs to 
 EDGE_PART_AREA = 0.5  # of the main stroke's area: a smaller piece at the frame's edge is somebody else's
 CLUTTER_RATIO = 2.0  # dropped ink against kept ink; more means texture or noise
 CLUTTER_PIECES = 40  # and at least so many dropped pieces
+MARGIN_DEPTH = 8  # the frame's side over how far a scanner's dark edge may reach in
+MARGIN_CONTRAST = 0.5  # of the picture's span: such an edge differs from the paper by more
+MARGIN_SPREAD = 0.2  # of the picture's span: and its rows or columns vary by less
+MARGIN_PAPER = 0.7  # of the line inside it: paper, or it was a bold digit that set the median
+EDGE_COVER = 0.9  # of one side of the frame: what covers more of it
+SOLID = 0.75  # of its box: and fills more than this is a table's edge or a shadow, not a stroke
+BOX_EXTENT = 0.6  # of the frame, both ways: a drawn box may be around the digit
+BOX_BAND = 6  # its side over the width of the bands in which its four sides lie
+BOX_COVER = 0.93  # of each side: a box, where a 0 has less (an ellipse 0.75)
 RULE_SPAN = 0.96  # of the frame: a straight run from edge to edge is a ruled line
 RULE_WIDTH = 0.6  # of the digit's stroke width: a ruled line is thinner than the pen
 
@@ -85,7 +96,7 @@ def ink_of(frame: Image, *, shadows: bool = True) -> Image | None:
     shadows: whether the paper's level is taken to vary where it seems to. In a tiny crop a bold stroke seems so too,
     and there a picture of two clear levels is believed first.
     """
-    grey = _most_contrast(frame)
+    grey = _without_margins(_most_contrast(frame))
     small = _fit(grey, BACKGROUND_SIDE)
     flattened = _flattened(small) if shadows or _separability(small) < TWO_LEVELS else None
     if _ink_is_bright(small if flattened is None else flattened):
@@ -103,6 +114,32 @@ def _working_scale(height: int, width: int) -> float:
     if longer > FRAME_SIDE:
         return FRAME_SIDE / longer
     return float(-(-SMALL_SIDE // longer)) if longer < SMALL_SIDE else 1.0
+
+
+def _without_margins(grey: Image) -> Image:
+    """The picture with uniform dark or light edges on two sides or more, as scanners leave them, painted over."""
+    low, median, high = _quantiles(_fit(grey, BACKGROUND_SIDE), (0.01, 0.5, 0.99))
+    span = max(high - low, MIN_CONTRAST)
+    depths = []
+    for side in (grey, grey[::-1], grey.T, grey.T[::-1]):
+        depth = 0
+        for line in side[: len(side) // MARGIN_DEPTH]:
+            least, most = int(line.min()), int(line.max())
+            if most - least > MARGIN_SPREAD * span or abs((least + most) / 2 - median) < MARGIN_CONTRAST * span:
+                break
+            depth += 1
+        depths.append(depth)
+    if sum(depth > 0 for depth in depths) < 2:
+        return grey
+    top, bottom, left, right = (depth + 1 if depth else 0 for depth in depths)  # and the blurred line beside it
+    height, width = grey.shape
+    inner = grey[top : height - bottom, left : width - right].astype(np.int16)
+    ring = np.concatenate([inner[0], inner[-1], inner[:, 0], inner[:, -1]])
+    if float(np.mean(abs(ring - median) < MARGIN_CONTRAST * span)) < MARGIN_PAPER:
+        return grey
+    grey = grey.copy()
+    grey[:top], grey[height - bottom :], grey[:, :left], grey[:, width - right :] = (median,) * 4
+    return grey
 
 
 def _resized(frame: Image, scale: float) -> Image:
@@ -195,11 +232,12 @@ def _ramp(depth: Image) -> Image | None:
     """Depth below the paper's level to ink coverage, a short ramp around a threshold; None where nothing stands out."""
     counts = cv2.calcHist([depth], [0], None, [256], [0, 256]).ravel()
     total = counts.cumsum()
-    peak = int(np.searchsorted(total, (1 - PEAK_FRACTION) * total[-1]))
+    peaks = (int(np.searchsorted(total, (1 - part) * total[-1])) for part in PEAK_FRACTIONS)
+    peak = next((p for p in peaks if p >= MIN_CONTRAST), 0)
     otsu, _ = cv2.threshold(depth, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     threshold = min(max(otsu, THRESHOLD_RANGE[0] * peak), THRESHOLD_RANGE[1] * peak)
     cut = int(threshold) + 1
-    if peak < MIN_CONTRAST or cut > 255:
+    if peak == 0 or cut > 255:
         return None
     levels = np.arange(256)
     paper, ink = counts[:cut], counts[cut:]
@@ -284,7 +322,8 @@ def _digit_components(ink: Image) -> tuple[int, int, int, int, Image] | None:
     """Box x, y, width, height and ink of the main stroke with the pieces that belong to it."""
     height, width = ink.shape
     _, mask = cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)
-    count, labels, stats, centroids = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    count, found, statistics, centroids = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    labels, stats = np.asarray(found, np.int32), np.asarray(statistics, np.int32)
     if count < 2:
         return None
     if count == 2:
@@ -294,6 +333,11 @@ def _digit_components(ink: Image) -> tuple[int, int, int, int, Image] | None:
         return None
     right, bottom = boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
     extent = boxes[:, 2:].max(axis=1)
+    large = (boxes[:, 2] >= BOX_EXTENT * width) | (boxes[:, 3] >= BOX_EXTENT * height)
+    frames = [int(k) for k in np.flatnonzero(large) if _is_around(labels, boxes, areas, int(k))]
+    areas[frames] = 0
+    if not areas.any():
+        return None
     at_edge = (boxes[:, 0] <= 0) | (boxes[:, 1] <= 0) | (right >= width) | (bottom >= height)
     offset = np.hypot((centroids[:, 0] - width / 2) / width, (centroids[:, 1] - height / 2) / height)
     score = areas * (1 - np.minimum(offset, 0.7)) * np.where(at_edge, 0.5, 1.0)
@@ -307,6 +351,7 @@ def _digit_components(ink: Image) -> tuple[int, int, int, int, Image] | None:
     if not at_edge[main]:
         part &= ~at_edge | (areas >= EDGE_PART_AREA * areas[main])
     part[main] = True
+    part[frames] = False
     dropped = areas[~part]
     if dropped.size >= CLUTTER_PIECES and dropped.sum() > CLUTTER_RATIO * areas[part].sum():
         return None
@@ -321,9 +366,44 @@ def _digit_components(ink: Image) -> tuple[int, int, int, int, Image] | None:
     return x0, y0, w, h, crop
 
 
+def _is_around(labels: NDArray[np.int32], boxes: NDArray[np.int32], areas: Floats, k: int) -> bool:
+    """Whether a component is no writing but what lies around it: a table's edge, or a box drawn round the digit."""
+    height, width = labels.shape
+    label = k + 1  # 0 is the paper
+    x, y, w, h = (int(v) for v in boxes[k])
+    touches = x == 0 or y == 0 or x + w == width or y + h == height
+    if touches and _is_slab(labels[y : y + h, x : x + w] == label, x, y, labels.shape):
+        return True
+    if w < BOX_EXTENT * width or h < BOX_EXTENT * height:
+        return False
+    inside = (boxes[:, 0] > x) & (boxes[:, 1] > y) & (boxes[:, 0] + boxes[:, 2] < x + w)
+    inside &= (boxes[:, 1] + boxes[:, 3] < y + h) & (areas >= PART_AREA * areas[k])
+    if not inside.any():
+        return False
+    own = labels[y : y + h, x : x + w] == label
+    down, across = max(1, h // BOX_BAND), max(1, w // BOX_BAND)
+    covers = [own[:down].any(0), own[-down:].any(0), own[:, :across].any(1), own[:, -across:].any(1)]
+    return min(float(cover.mean()) for cover in covers) >= BOX_COVER and not own[down:-down, across:-across].any()
+
+
+def _is_slab(own: NDArray[np.bool_], x: int, y: int, shape: tuple[int, ...]) -> bool:
+    """Whether a component, its box at x, y in a frame of this shape, is solid and covers one side of the frame."""
+    if float(own.mean()) < SOLID:
+        return False
+    height, width = shape
+    h, w = own.shape
+    if w == width:
+        return True  # a band from left to right; one from top to bottom may be a 1 in a tight crop
+    rows = [own[row].sum() / width for row, at_side in ((0, y == 0), (-1, y + h == height)) if at_side]
+    columns = [own[:, column].sum() / height for column, at_side in ((0, x == 0), (-1, x + w == width)) if at_side]
+    return max([*rows, *columns], default=0.0) >= EDGE_COVER
+
+
 def _one_stroke(ink: Image, stats: NDArray[np.int32]) -> tuple[int, int, int, int, Image] | None:
     x, y, w, h, area = (int(v) for v in stats)
     if area > MAX_INK * ink.size or max(w, h) < MIN_EXTENT * max(ink.shape):
+        return None
+    if _is_slab(ink[y : y + h, x : x + w] > 127, x, y, ink.shape):
         return None
     return _crop(ink, x, y, w, h)
 

@@ -82,6 +82,55 @@ def test_an_empty_page_holds_no_digit(level: int) -> None:
     assert find_digit(np.full((300, 200, 3), level, np.uint8)) is None
 
 
+@pytest.mark.parametrize("height", [36, 60, 120])
+def test_a_small_digit_on_a_large_page_is_found(height: int) -> None:
+    rng = np.random.default_rng(9)
+    page = np.clip(rng.normal(235, 2, (640, 640)), 0, 255).astype(np.uint8)
+    page[300 : 300 + height, 200 : 200 + height] = seven(height, 235, 30, max(2, height // 10))
+    region = find_digit(page)
+    assert region is not None
+    assert region.x >= 195 and region.x + region.width <= 205 + height
+    assert region.y >= 295 and region.y + region.height <= 305 + height
+
+
+@pytest.mark.parametrize("margins", [(5, 5, 5, 5), (20, 0, 20, 0), (1, 30, 8, 2)])
+@pytest.mark.parametrize("level", [0, 60])
+def test_a_scanners_dark_edges_do_not_turn_paper_into_ink(margins: tuple[int, int, int, int], level: int) -> None:
+    side = 300
+    picture = seven(side, 230, 40, 12)
+    top, bottom, left, right = margins
+    picture[:top], picture[side - bottom :], picture[:, :left], picture[:, side - right :] = (level,) * 4
+    assert is_on_seven(find_digit(picture), side, 12)
+
+
+@pytest.mark.parametrize("thickness", [1, 3, 6])
+def test_a_box_drawn_around_the_digit_is_no_part_of_it(thickness: int) -> None:
+    side = 300
+    picture = seven(side, 240, 40, 10)
+    cv2.rectangle(picture, (40, 36), (262, 270), 40, thickness)
+    assert is_on_seven(find_digit(picture), side, 10)
+
+
+def test_a_round_or_square_zero_is_no_box() -> None:
+    for corner in (0, 20, 60):
+        picture = np.full((200, 200), 250, np.uint8)
+        cv2.rectangle(picture, (50 + corner, 30), (150 - corner, 170), 20, 8)
+        cv2.ellipse(picture, (100, 100), (50, 70), 0, 0, 360, 20, 8)
+        region = find_digit(picture)
+        assert region is not None and region.height > 130
+
+
+def test_the_table_beside_the_page_is_not_ink() -> None:
+    side = 400
+    picture = seven(side, 230, 40, 14)
+    picture[360:] = 50
+    region = find_digit(picture)
+    assert region is not None and region.y + region.height < 340
+    blank = np.full((side, side), 230, np.uint8)
+    blank[340:] = 50
+    assert find_digit(blank) is None
+
+
 def test_soft_shadows_alone_hold_no_digit() -> None:
     rng = np.random.default_rng(7)
     for side in (160, 240, 700):
