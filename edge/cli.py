@@ -20,6 +20,8 @@ PROGRAM = "edge-digits"
 ALL_ANSWERED, SOME_FAILED, CANNOT_START, INTERRUPTED = 0, 1, 2, 130  # exit statuses
 
 DEBUG_VARIABLE = "EDGE_DIGITS_DEBUG"  # environment variable: anything in it brings tracebacks back
+JOBS_PER_CORE = 4  # processes at most: more only wait for each other
+MAX_JOBS = 128  # each takes two of the 1,024 descriptors that a process usually has, and that select() can watch
 RUNTIME_NAMES = ("litert", "tflite")
 
 CLASSIFY_STATUSES = """\
@@ -103,7 +105,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="refuse answers with less confidence, 0 to 1 (default: the model's own threshold)",
     )
-    classify.add_argument("--jobs", type=_count, metavar="N", help="processes to use (default: one a core)")
+    classify.add_argument(
+        "--jobs", type=_count, metavar="N", help="processes to use (default: one a core; at most four)"
+    )
     classify.add_argument(
         "--threads", type=_count, default=1, metavar="N", help="threads of the runtime, a process (default: 1)"
     )
@@ -179,10 +183,10 @@ def _show_warnings(terminal: TextIO) -> None:
 
 def _drop_standard_output() -> None:
     """Python flushes standard output at its end; into a broken pipe that would be one more complaint."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
     with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
-    os.close(nowhere)
+        os.close(nowhere)
 
 
 def _write(text: bytes) -> None:
@@ -305,11 +309,11 @@ def _settle_libraries() -> None:
 def _jobs(options: argparse.Namespace) -> int:
     if not hasattr(os, "fork"):
         return 1
-    if options.jobs is not None:
-        return int(options.jobs)
     from edge.device import cores
 
-    return max(1, cores() // int(options.threads))
+    available = cores()
+    wanted = int(options.jobs or max(1, available // int(options.threads)))
+    return min(wanted, JOBS_PER_CORE * available, MAX_JOBS)
 
 
 @contextlib.contextmanager

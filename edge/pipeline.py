@@ -55,12 +55,14 @@ def run(
             select.select([STANDARD_INPUT_DESCRIPTOR], [], [])
             continue
         if jobs > 1 and count and spent >= ALONE_SECONDS:
-            crew = _Crew(work, crashed, prepare, jobs, spent / count)
+            crew = _Crew(work, crashed, prepare, spent / count)
             try:
-                yield from crew.run(itertools.chain([item], found))
+                if crew.hire(jobs):
+                    yield from crew.run(itertools.chain([item], found))
+                    return
             finally:
                 crew.dismiss()
-            return
+            jobs = 1  # there is no process to be had: go on alone
         start = time.perf_counter()
         lines = work([item])
         spent += time.perf_counter() - start
@@ -81,22 +83,27 @@ class _Worker:
 
 
 class _Crew:
-    def __init__(self, work: Work, crashed: Crash, prepare: Callable[[], None], jobs: int, seconds: float) -> None:
+    def __init__(self, work: Work, crashed: Crash, prepare: Callable[[], None], seconds: float) -> None:
         self._work = work
         self._crashed = crashed
         self._prepare = prepare
-        self._jobs = jobs
         self._seconds = seconds  # a picture takes, a running mean
         self._workers: list[_Worker] = []
         self._ready: dict[int, Lines] = {}  # finished chunks that wait for an earlier one
         self._next_out = 0
 
+    def hire(self, jobs: int) -> int:
+        """Start up to `jobs` processes; how many the system let have, which may be none."""
+        with contextlib.suppress(OSError):  # too many open files or processes: those there are will do
+            while len(self._workers) < jobs:
+                self._workers.append(self._hire())
+        return len(self._workers)
+
     def run(self, found: Iterator[Found | None]) -> Generator[Lines, None, None]:
-        self._workers = [self._hire() for _ in range(self._jobs)]
         next_chunk = 0
         more, waiting = True, False
         while True:
-            while more and not waiting and next_chunk - self._next_out < WINDOW * self._jobs:
+            while more and not waiting and next_chunk - self._next_out < WINDOW * len(self._workers):
                 worker = next((w for w in self._workers if w.chunk is None), None)
                 if worker is None:
                     break
@@ -177,19 +184,27 @@ class _Crew:
 
     def _replace(self, worker: _Worker) -> str:
         """Put a new process in the place of one that died; says how it ended."""
+        self._workers.remove(worker)  # should there be no other, nothing of this one is left to dismiss
         os.close(worker.to)
         os.close(worker.back)
         _, status = os.waitpid(worker.process, 0)
-        fresh = self._hire(besides=worker)
+        fresh = self._hire()
         worker.process, worker.to, worker.back = fresh.process, fresh.to, fresh.back
+        self._workers.append(worker)
         if os.WIFSIGNALED(status):
             return signal.Signals(os.WTERMSIG(status)).name
         return f"exit status {os.waitstatus_to_exitcode(status)}"
 
-    def _hire(self, besides: _Worker | None = None) -> _Worker:
-        inbox, to = os.pipe()
-        back, outbox = os.pipe()
-        process = os.fork()
+    def _hire(self) -> _Worker:
+        pipes = [*os.pipe()]
+        try:
+            pipes += os.pipe()
+            process = os.fork()
+        except OSError:
+            for descriptor in pipes:
+                os.close(descriptor)
+            raise
+        inbox, to, back, outbox = pipes
         if process:
             os.close(inbox)
             os.close(outbox)
@@ -199,9 +214,8 @@ class _Crew:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             # Another's pipe held open here would never tell its reader that the writer is gone.
             for other in self._workers:
-                if other is not besides:
-                    os.close(other.to)
-                    os.close(other.back)
+                os.close(other.to)
+                os.close(other.back)
             os.close(to)
             os.close(back)
             self._prepare()

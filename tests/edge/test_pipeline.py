@@ -134,6 +134,24 @@ def test_no_process_is_left_behind() -> None:
     assert len(os.listdir("/proc/self/fd")) == descriptors - 4
 
 
+@pytest.mark.parametrize("granted", [0, 1, 2])
+def test_the_work_is_done_by_as_many_processes_as_the_system_grants(
+    granted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork, forks = os.fork, iter(range(granted))
+
+    def scarce() -> int:
+        if next(forks, None) is None:
+            raise BlockingIOError("Resource temporarily unavailable")
+        return fork()
+
+    monkeypatch.setattr(os, "fork", scarce)
+    descriptors = len(os.listdir("/proc/self/fd"))
+    paths = [f"{n}" for n in range(500)]
+    assert text(run(paths, jobs=5)) == paths
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
 def test_processes_end_when_the_first_is_killed(tmp_path: Path) -> None:
     note = tmp_path / "process"
     parent = os.fork()
