@@ -36,6 +36,7 @@ SMALLEST_TOTAL, LARGEST_TOTAL = math.exp(-60), math.exp(60)
 PLAIN_EXPONENT = 50.0  # a model whose logits / temperature reach this on mere probes may overflow on others
 PROBABILITY_TOLERANCE = 0.02  # an int8 softmax of ten classes is off by up to 10 / 512 in its sum
 TINY_PROBABILITY = 1e-9  # stands for a probability that was rounded to 0, whose logarithm is infinite
+MAX_THREADS = 64  # more gain nothing; with thousands the runtimes hang or crash
 MIN_CLASSES = 2
 MAX_PLAIN_CLASSES = 64  # a product with a larger matrix costs more than the calls it saves
 
@@ -83,6 +84,8 @@ class Classifier:
         """
         if threads < 1:
             raise UsageError(f"{threads} threads; at least one is needed")
+        if threads > MAX_THREADS:
+            raise UsageError(f"{threads} threads; more than {MAX_THREADS} are not started")
         path = Path(model) if model is not None else model_file.default_model()
         self._content = model_file.load(path)
         info = model_file.parse(path, self._content)

@@ -106,6 +106,13 @@ def test_the_number_of_processes_changes_nothing(run: Runner, many: Path, jobs: 
     assert len(set(labels)) >= 5
 
 
+def test_more_processes_than_the_system_has_descriptors_for_are_not_started(many: Path) -> None:
+    limited = f"ulimit -n 24; exec {sys.executable} -m edge classify {many} --jobs 600"
+    done = subprocess.run(["sh", "-c", limited], cwd=ROOT, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.count(b"\n") == 2000
+
+
 def test_csv_for_spreadsheets(run: Runner, pictures: Path) -> None:
     done = run("classify", pictures, "--format", "csv", "--top-k", "3")
     rows = list(csv.DictReader(done.stdout.decode().splitlines()))
@@ -274,6 +281,7 @@ def test_names_that_are_not_utf8_come_back(run: Runner, tmp_path: Path) -> None:
         ["classify", "x.png", "--min-confidence", "nan"],
         ["classify", "x.png", "--jobs", "-1"],
         ["classify", "x.png", "--threads", "0"],
+        ["classify", "x.png", "--threads", "100000"],
         ["classify", "x.png", "--format", "xml"],
         ["classify", "x.png", "--runtime", "onnx"],
         ["classify", "x.png", "--model", "/missing.tflite"],

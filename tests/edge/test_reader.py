@@ -87,6 +87,12 @@ def test_a_file_that_cannot_be_read_raises(tmp_path: Path) -> None:
 
 
 def test_settings_out_of_range_are_usage_errors() -> None:
-    for wrong in ({"top_k": 0}, {"min_confidence": 1.5}, {"min_confidence": float("nan")}, {"threads": 0}):
+    for wrong in (
+        {"top_k": 0},
+        {"min_confidence": 1.5},
+        {"min_confidence": float("nan")},
+        {"threads": 0},
+        {"threads": 65},
+    ):
         with pytest.raises(UsageError):
             DigitReader(**wrong)  # type: ignore[arg-type]
