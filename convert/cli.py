@@ -8,6 +8,7 @@ from pathlib import Path
 from convert.errors import ConversionError, reason
 from convert.pipeline import INPUT_RANGES, convert
 from convert.quantize import VARIANTS
+from edge.arguments import Parser, seed
 from edge.errors import EdgeDigitsError, UsageError
 
 FAILED = 1
@@ -24,7 +25,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """The options of the command."""
-    options = argparse.ArgumentParser(
+    options = Parser(
         prog="python -m convert",
         description="Converts a Keras model to .tflite files for the device and compares each with it.",
         epilog=EXAMPLES,
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         "--variants", default=",".join(VARIANTS), metavar="LIST", help="which to make (default: %(default)s)"
     )
     options.add_argument("--signature", metavar="NAME", help="of a SavedModel with several")
-    options.add_argument("--seed", type=int, default=0, help="chooses the samples (default: %(default)s)")
+    options.add_argument("--seed", type=seed, default=0, metavar="N", help="chooses the samples (default: %(default)s)")
     return options
 
 

@@ -6,8 +6,9 @@ import os
 import select
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, TextIO
 
+from edge.arguments import WRONG_COMMAND_LINE, Parser, count, share
 from edge.errors import EdgeDigitsError, PictureError
 
 if TYPE_CHECKING:  # imported where they are used: --help does not wait for NumPy, OpenCV and a runtime
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # imported where they are used: --help does not wait for NumP
 
 PROGRAM = "edge-digits"
 
-ALL_ANSWERED, SOME_FAILED, CANNOT_START, INTERRUPTED = 0, 1, 2, 130  # exit statuses
+ALL_ANSWERED, SOME_FAILED, CANNOT_START, INTERRUPTED = 0, 1, WRONG_COMMAND_LINE, 130  # exit statuses
 
 DEBUG_VARIABLE = "EDGE_DIGITS_DEBUG"  # environment variable: anything in it brings tracebacks back
 JOBS_PER_CORE = 4  # processes at most: more only wait for each other
@@ -57,20 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return SOME_FAILED
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, not the usage and a line."""
-        self.exit(CANNOT_START, f"{PROGRAM}: {message}; see {self.prog} --help\n")
-
-
 def _parser() -> argparse.ArgumentParser:
     from edge import __version__
 
-    parser = _Parser(prog=PROGRAM, description="Reads handwritten digits in pictures, on this device, with no network.")
+    parser = Parser(prog=PROGRAM, description="Reads handwritten digits in pictures, on this device, with no network.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    model = _Parser(add_help=False)
+    model = Parser(add_help=False)
     model.add_argument("--model", metavar="FILE", help="a .tflite model instead of the one that ships")
     model.add_argument(
         "--runtime",
@@ -97,19 +92,19 @@ def _parser() -> argparse.ArgumentParser:
         help="default: a table on a terminal, one JSON object a line into a pipe or a file",
     )
     classify.add_argument(
-        "--top-k", type=_count, default=2, metavar="N", help="how many candidates to list (default: %(default)s)"
+        "--top-k", type=count, default=2, metavar="N", help="how many candidates to list (default: %(default)s)"
     )
     classify.add_argument(
         "--min-confidence",
-        type=_share,
+        type=share,
         metavar="X",
         help="refuse answers with less confidence, 0 to 1 (default: the model's own threshold)",
     )
     classify.add_argument(
-        "--jobs", type=_count, metavar="N", help="processes to use (default: one a core; at most four)"
+        "--jobs", type=count, metavar="N", help="processes to use (default: one a core; at most four)"
     )
     classify.add_argument(
-        "--threads", type=_count, default=1, metavar="N", help="threads of the runtime, a process (default: 1)"
+        "--threads", type=count, default=1, metavar="N", help="threads of the runtime, a process (default: 1)"
     )
     classify.set_defaults(run=_classify)
 
@@ -126,23 +121,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     info.set_defaults(run=_info)
     return parser
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is less than 1")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
-    return value
-
-
-_count.__name__, _share.__name__ = "whole number", "number"  # as argparse names them in its errors
 
 
 # Standard error. Decoders and runtimes write their own lines there, from C; so descriptor 2 is led nowhere, and what

@@ -5,10 +5,12 @@ import json
 import sys
 from pathlib import Path
 
+from edge.arguments import Parser, count, seed
+
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m train", description="Train the digit network.")
+    parser = Parser(prog="python -m train", description="Train the digit network.")
     parser.add_argument(
         "--data",
         metavar="SOURCE",
@@ -17,8 +19,10 @@ def arguments() -> argparse.ArgumentParser:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--full", action="store_true", help="the long training that makes the released model")
     length.add_argument("--quick", action="store_true", help="the whole path in about a minute, for tests")
-    parser.add_argument("--seed", type=int, default=0, help="of weights, order and rendering (default: 0)")
-    parser.add_argument("--epochs", type=int, help="instead of the profile's own number")
+    parser.add_argument(
+        "--seed", type=seed, default=0, metavar="N", help="of weights, order and rendering (default: 0)"
+    )
+    parser.add_argument("--epochs", type=count, metavar="N", help="instead of the profile's own number")
     parser.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder for the results (default: models)")
     return parser
@@ -58,7 +62,7 @@ def _train(options: argparse.Namespace) -> int:
     from train.train import PROFILES, train
 
     profile = PROFILES["full" if options.full else "quick" if options.quick else "standard"]
-    if options.epochs:
+    if options.epochs is not None:
         profile = replace(profile, epochs=options.epochs)
     model, record = train(data, profile, options.out, seed=options.seed, resume=options.resume)
     record["data"]["source"] = str(options.data) if options.data else "mnist"

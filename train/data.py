@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.arguments import Parser
 from edge.errors import EdgeDigitsError, PictureError
 from edge.preprocess import GLYPH_SIZE, single_glyph
 
@@ -392,8 +393,9 @@ def _stratified(classes: Labels, part: float, seed: int) -> tuple[Labels, Labels
     return np.setdiff1d(np.arange(len(classes)), taken), taken
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """`make data`: fetches MNIST alone."""
+    Parser(prog="python -m train.data", description="Fetches MNIST and checks it.").parse_args(argv)
     try:
         fetch_mnist()
     except DataError as error:

@@ -1,6 +1,5 @@
 """`python -m train.measure`: how good a model is on labelled pictures, read as the device reads them."""
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.arguments import Parser
 from edge.classifier import Classifier
 from edge.decode import decode
 from edge.errors import EdgeDigitsError, PictureError
@@ -89,7 +89,7 @@ def labelled_pictures(source: Path) -> tuple[list[NDArray[np.uint8] | Path], lis
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 the data or the model are at fault, 2 the command line."""
-    parser = argparse.ArgumentParser(prog="python -m train.measure", description=__doc__)
+    parser = Parser(prog="python -m train.measure", description=__doc__)
     parser.add_argument("source", type=Path, help="an .npz, a folder with one folder a class, or files named LABEL_…")
     parser.add_argument("--model", type=Path, help="a .tflite file (default: the one in models/)")
     parser.add_argument("--runtime", choices=("litert", "tflite"))

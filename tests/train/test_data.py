@@ -190,3 +190,23 @@ def test_command_line_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     )
     assert run.returncode == 1
     assert run.stderr.startswith("train: ") and "no such data" in run.stderr and len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "complaint"),
+    [
+        ("train", ["--seed", "-1"], "argument --seed: -1 is not between 0 and 4294967295"),
+        ("train", ["--seed", "4294967296"], "argument --seed: 4294967296 is not between"),
+        ("train", ["--epochs", "0"], "argument --epochs: 0 is less than 1"),
+        ("train", ["--epochs", "-3"], "argument --epochs: -3 is less than 1"),
+        ("train", ["--epochs", "many"], "argument --epochs: invalid whole number value: 'many'"),
+        ("train", ["--full", "--quick"], "not allowed with argument"),
+        ("train.measure", [], "the following arguments are required: source"),
+        ("train.data", ["bogus"], "unrecognized arguments: bogus"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_status_2(program: str, arguments: list[str], complaint: str) -> None:
+    run = subprocess.run([sys.executable, "-m", program, *arguments], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 2
+    assert run.stderr.startswith(f"{program}: ") and complaint in run.stderr
+    assert run.stderr.endswith(f"; see python -m {program} --help\n") and len(run.stderr.splitlines()) == 1
