@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -18,6 +19,8 @@ Image = NDArray[np.uint8]
 MAX_FILE_BYTES = 64_000_000
 READ_BYTES = 1 << 20  # a file that grows while it is read is followed in steps of this
 
+STRIP_PIXELS = 1 << 18  # 6 MB for a strip of three channels in float64
+MAX_UNIT_PEAK = 16.0  # float pixels up to here have white at 1, and highlights or overshoot above; beyond, white at 255
 SPARSE_ALPHA = 0.5  # part of a picture that is opaque; less is ink without paper
 PLAIN_SPREAD = 16.0  # grey levels, standard deviation: less within the opaque part is ink of one colour
 OPAQUE = 255
@@ -78,7 +81,8 @@ def decode_bytes(data: bytes, *, reduce: bool = True) -> Image:
         if header.kind in ("GIF", "AVIF", "HEIF"):
             raise PictureError(f"{header.kind} pictures are not decoded by this OpenCV; save it as PNG or JPEG")
         raise PictureError(UNDECODABLE)
-    frame = _opaque(_to_8_bits(pixels))
+    pixels = _to_8_bits(pixels)  # under the same name: the deeper ones are let go of
+    frame = _opaque(pixels)
     return frame if header.orientation == UPRIGHT else _turned(frame, header.orientation)
 
 
@@ -145,18 +149,44 @@ def _to_8_bits(pixels: NDArray[Any]) -> Image:
         alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
         peak = int((pixels[..., :-1] if alpha else pixels).max())
         bits = max(8, peak.bit_length())
-        scaled = cv2.convertScaleAbs(pixels, alpha=255 / ((1 << bits) - 1))
-        if alpha:
-            scaled[..., -1] = cv2.convertScaleAbs(pixels[..., -1], alpha=255 / np.iinfo(pixels.dtype).max)
-        return np.asarray(scaled, np.uint8)
-    values = np.nan_to_num(pixels.astype(np.float32, copy=False), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if low >= 0 and high <= 1:
+        frame = np.empty(pixels.shape, np.uint8)
+        for rows in _strips(pixels):
+            scaled = cv2.convertScaleAbs(pixels[rows], alpha=255 / ((1 << bits) - 1))
+            frame[rows] = scaled.reshape(frame[rows].shape)
+            if alpha:
+                opacity = np.ascontiguousarray(pixels[rows][..., -1])
+                frame[rows][..., -1] = cv2.convertScaleAbs(opacity, alpha=255 / np.iinfo(pixels.dtype).max)
+        return frame
+    return _from_float(pixels)
+
+
+def _from_float(pixels: NDArray[Any]) -> Image:
+    low, high = np.inf, -np.inf
+    for rows in _strips(pixels):
+        values = _finite(pixels[rows])
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
+    if low >= 0 and high <= MAX_UNIT_PEAK:
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0
-    span = np.float64(high) - low
-    return np.clip((values.astype(np.float64) - low) * (255 / span) + 0.5, 0, 255).astype(np.uint8)
+    scale = 255 / (high - low) if high > low else 0.0
+    frame = np.empty(pixels.shape, np.uint8)
+    for rows in _strips(pixels):
+        frame[rows] = np.clip((_finite(pixels[rows]).astype(np.float64) - low) * scale + 0.5, 0, 255)
+    return frame
+
+
+def _finite(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """float32, with 0 for what is no number."""
+    with np.errstate(over="ignore"):
+        return np.nan_to_num(pixels.astype(np.float32), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _strips(pixels: NDArray[Any]) -> Iterator[slice]:
+    """Rows to work on at a time, so that what is computed on the way stays small beside the picture."""
+    height, width = pixels.shape[:2]
+    step = max(1, STRIP_PIXELS // width)
+    return (slice(top, top + step) for top in range(0, height, step))
 
 
 def _opaque(pixels: Image) -> Image:
@@ -170,36 +200,45 @@ def _opaque(pixels: Image) -> Image:
         return np.ascontiguousarray(pixels[:, :, 0])
     if channels not in (2, 4):
         raise PictureError(UNDECODABLE)
-    colour, alpha = np.ascontiguousarray(pixels[..., :-1]), np.ascontiguousarray(pixels[..., -1])
-    if channels == 2:
-        colour = colour[..., 0]
-    if int(alpha.min()) == OPAQUE:
-        return colour
-    background = _background(colour, alpha)
-    weight = alpha if colour.ndim == 2 else cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
-    over = cv2.multiply(colour, weight, scale=1 / 255)
-    if background:
-        over = cv2.add(over, cv2.bitwise_not(weight))
-    return np.asarray(over, np.uint8)
+    if int(pixels[..., -1].min()) == OPAQUE:
+        return np.ascontiguousarray(pixels[..., 0] if channels == 2 else pixels[..., :-1])
+    background = _background(pixels)
+    frame = np.empty(pixels.shape[:2] if channels == 2 else (*pixels.shape[:2], channels - 1), np.uint8)
+    for rows in _strips(pixels):
+        colour, alpha = _parted(pixels[rows])
+        weight = alpha if colour.ndim == 2 else cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
+        over = cv2.multiply(colour, weight, scale=1 / 255)
+        frame[rows] = cv2.add(over, cv2.bitwise_not(weight)) if background else over
+    return frame
 
 
-def _background(colour: Image, alpha: Image) -> int:
+def _parted(pixels: Image) -> tuple[Image, Image]:
+    """Colour (or grey) and alpha."""
+    colour = pixels[..., 0] if pixels.shape[2] == 2 else pixels[..., :-1]
+    return np.ascontiguousarray(colour), np.ascontiguousarray(pixels[..., -1])
+
+
+def _background(pixels: Image) -> int:
     """255 or 0, for white or black behind a partly transparent picture.
 
     Ink alone, of one colour or on little of the picture, goes on its opposite. Ink on paper with transparent margins
     goes on what resembles the paper.
     """
-    grey = colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
-    weights = cv2.calcHist([grey], [0], (alpha >= 128).astype(np.uint8), [256], [0, 256]).ravel()
+    weights, faint = np.zeros(256), np.zeros(256)  # pixels of each grey level, those well opaque and those at all
+    for rows in _strips(pixels):
+        colour, alpha = _parted(pixels[rows])
+        grey = colour if colour.ndim == 2 else cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
+        for levels_found, least in ((weights, 128), (faint, 1)):
+            levels_found += cv2.calcHist([grey], [0], (alpha >= least).astype(np.uint8), [256], [0, 256]).ravel()
     if not weights.any():
-        weights = cv2.calcHist([grey], [0], (alpha > 0).astype(np.uint8), [256], [0, 256]).ravel()
+        weights = faint
     opaque = float(weights.sum())
     if opaque == 0:
         return OPAQUE
     levels = np.arange(256)
     mean = float(weights @ levels) / opaque
     spread = float(np.sqrt(weights @ (levels - mean) ** 2 / opaque))
-    if opaque < SPARSE_ALPHA * alpha.size or spread < PLAIN_SPREAD:
+    if opaque < SPARSE_ALPHA * pixels.shape[0] * pixels.shape[1] or spread < PLAIN_SPREAD:
         return OPAQUE if mean < 128 else 0
     paper = int(np.searchsorted(np.cumsum(weights), opaque / 2))
     return OPAQUE if paper >= 128 else 0

@@ -3,6 +3,8 @@
 import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -16,7 +18,7 @@ from hypothesis import strategies as st
 from edge.decode import MAX_FILE_BYTES, decode, decode_bytes
 from edge.errors import PictureError
 from edge.picture_header import MAX_PIXELS, read_header
-from tests.edge.helpers import digit
+from tests.edge.helpers import ROOT, digit
 
 SECONDS = 5  # for any hostile file, on a busy machine
 
@@ -265,6 +267,33 @@ def test_float_pixels_are_scaled_to_8_bits(scale: float, shift: float) -> None:
     frame = decode_bytes(encoded(".tiff", values))
     assert frame.dtype == np.uint8
     assert int(frame[0, 0]) - int(frame.min()) >= 190
+
+
+@pytest.mark.parametrize("peak", [1.0166, 4.0, 15.0])
+def test_float_pixels_a_little_above_white_are_clipped(peak: float) -> None:
+    values = digit("3").astype(np.float32) / 255
+    values[:3, :3] = peak  # overshoot of a resampling, or a highlight
+    frame = decode_bytes(encoded(".tiff", values))
+    assert frame[0, 0] == 255
+    assert np.abs(frame.astype(int) - digit("3"))[3:].max() <= 1
+
+
+@pytest.mark.parametrize(("name", "limit"), [("hdr", 180), ("png", 130)])
+def test_a_large_deep_picture_takes_little_more_than_its_pixels(name: str, limit: int, tmp_path: Path) -> None:
+    page = cv2.resize(colour_picture(), (2400, 2400))  # decoded: 69 MB of float32, or 46 MB of 16-bit BGRA
+    if name == "png":
+        deep = np.dstack([page, np.full(page.shape[:2], 200, np.uint8)]).astype(np.uint16) * 257
+    else:
+        deep = page.astype(np.float32) / 255
+    assert cv2.imwrite(str(tmp_path / f"page.{name}"), deep)
+    peak = "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss"
+    program = (
+        f"import resource, sys, edge.decode; before = {peak}; "
+        f"edge.decode.decode(sys.argv[1]); print(({peak} - before) // 1024)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / f"page.{name}")]
+    taken = int(subprocess.check_output(command, cwd=ROOT))
+    assert taken < limit, f"{taken} MB"
 
 
 def test_float_pixels_that_are_no_numbers_do_not_spoil_the_rest() -> None:
