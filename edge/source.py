@@ -9,6 +9,7 @@ from typing import NamedTuple
 STANDARD_INPUT = "-"
 STANDARD_INPUT_DESCRIPTOR = 0
 READ_BYTES = 1 << 16
+LONGEST_LINE = 4097  # bytes: one more than Linux takes as a path, so a line cut here is still refused as too long
 
 # What a folder is searched for: the formats that OpenCV decodes, by their usual endings.
 PICTURE_SUFFIXES = (
@@ -43,8 +44,14 @@ def find(paths: Iterable[str]) -> Iterator[Found | None]:
         for line in _lines(STANDARD_INPUT_DESCRIPTOR):
             if line is None:
                 yield None
-            elif line:
-                yield from _expanded(os.fsdecode(line))
+            elif path := _line_path(line):
+                yield from _expanded(path)
+
+
+def _line_path(line: bytes) -> str:
+    """The path in a line; without the carriage return of a list from Windows, unless a file is called so."""
+    path = os.fsdecode(line)
+    return path.removesuffix("\r") if path.endswith("\r") and not os.path.lexists(path) else path
 
 
 def _expanded(path: str) -> Iterator[Found]:
@@ -118,7 +125,10 @@ def _reason(error: OSError) -> str:
 
 
 def _lines(descriptor: int) -> Iterator[bytes | None]:
-    """The lines that come in on a descriptor, without their ends; None while there is none to be had at once."""
+    """The lines that come in on a descriptor, without their ends; None while there is none to be had at once.
+
+    What a line has beyond LONGEST_LINE is dropped, so that input without an end of line takes no memory.
+    """
     rest = b""
     while True:
         try:
@@ -130,6 +140,6 @@ def _lines(descriptor: int) -> Iterator[bytes | None]:
             data = b""
         if not data:
             break
-        *lines, rest = (rest + data).split(b"\n")
+        *lines, rest = (line[:LONGEST_LINE] for line in (rest + data).split(b"\n"))
         yield from lines
     yield rest

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge import source
-from edge.source import Found, find
+from edge.decode import read_file
+from edge.errors import PictureError
+from edge.source import LONGEST_LINE, Found, find
 
 
 def touch(*paths: Path) -> None:
@@ -106,6 +108,30 @@ def test_paths_come_from_standard_input(standard_input: int, tmp_path: Path) -> 
     os.close(standard_input)
     paths = [item.path for item in find(["x", "-", "y"]) if item]
     assert paths == ["x", "a.png", "b with space.png", str(tmp_path / "inside.png"), "last \udcff", "y"]
+
+
+def test_a_list_with_carriage_returns_names_the_same_files(standard_input: int, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.png\r"
+    touch(odd)
+    os.write(standard_input, b"a.png\r\n\r\n" + os.fsencode(odd) + b"\nb.png\r")
+    os.close(standard_input)
+    assert [item.path for item in find(["-"]) if item] == ["a.png", str(odd), "b.png"]
+
+
+def test_a_line_without_end_is_cut_and_too_long_to_be_a_path(standard_input: int) -> None:
+    def feed() -> None:
+        for _ in range(200):
+            os.write(standard_input, b"x" * 65536)
+        os.write(standard_input, b"\na.png\n")
+        os.close(standard_input)
+
+    writer = threading.Thread(target=feed)
+    writer.start()
+    first, second = (item for item in find(["-"]) if item)
+    writer.join()
+    assert first.path == "x" * LONGEST_LINE and second.path == "a.png"
+    with pytest.raises(PictureError, match="the path is too long"):
+        read_file(first.path)
 
 
 def test_a_quiet_standard_input_says_wait_instead_of_blocking(standard_input: int) -> None:
