@@ -10,6 +10,7 @@ from typing import Protocol
 from edge.reader import Classification
 
 CONFIDENCE_DIGITS = 4  # decimals: finer than any calibration is true
+PERCENT_DIGITS = 1  # decimals of a percentage, for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +64,42 @@ def _record(answer: Answer) -> dict[str, object]:
     record: dict[str, object] = {
         "path": answer.path,
         "label": said.label,
-        "confidence": round(said.confidence, CONFIDENCE_DIGITS),
-        "top": [{"label": c.label, "confidence": round(c.confidence, CONFIDENCE_DIGITS)} for c in said.top],
+        "confidence": _rounded(said.confidence, said),
+        "top": [{"label": c.label, "confidence": _rounded(c.confidence, said)} for c in said.top],
     }
     if said.reason is not None:
         record["reason"] = said.reason
     return record
 
 
+def _rounded(confidence: float, said: Classification, digits: int = CONFIDENCE_DIGITS) -> float:
+    """Rounded down where the answer is refused, lest 0.99999 be said to be 1 and below 1."""
+    rounded = round(confidence, digits)
+    return round(rounded - 10**-digits, digits) if said.label is None and rounded > confidence else rounded
+
+
 class Csv:
-    """One row a picture under a header: path, label, confidence, reason, error, then the next best candidates."""
+    """One row a picture under a header: path, label, confidence, reason, error, then the candidates.
+
+    Those are label_1, confidence_1, label_2, ... to top-k, the best first. A refused answer has them too: its label is
+    empty, its label_1 is not.
+    """
 
     def __init__(self, top_k: int) -> None:
         self._top_k = top_k
 
     def header(self) -> bytes:
-        runners_up = [f"{name}_{place}" for place in range(2, self._top_k + 1) for name in ("label", "confidence")]
-        return self._row(["path", "label", "confidence", "reason", "error", *runners_up])
+        candidates = [f"{name}_{place}" for place in range(1, self._top_k + 1) for name in ("label", "confidence")]
+        return self._row(["path", "label", "confidence", "reason", "error", *candidates])
 
     def line(self, answer: Answer) -> bytes:
         said = answer.classification
         if said is None:
-            return self._row([answer.path, "", "", "", answer.error or "", *[""] * (2 * (self._top_k - 1))])
-        cells = [answer.path, said.label or "", _rounded(said.confidence), said.reason or "", ""]
-        for candidate in said.top[1 : self._top_k]:
-            cells += [candidate.label, _rounded(candidate.confidence)]
-        return self._row(cells + [""] * (5 + 2 * (self._top_k - 1) - len(cells)))
+            return self._row([answer.path, "", "", "", answer.error or "", *[""] * (2 * self._top_k)])
+        cells = [answer.path, said.label or "", _decimal(said.confidence, said), said.reason or "", ""]
+        for candidate in said.top[: self._top_k]:
+            cells += [candidate.label, _decimal(candidate.confidence, said)]
+        return self._row(cells + [""] * (5 + 2 * self._top_k - len(cells)))
 
     def _row(self, cells: Sequence[str]) -> bytes:
         text = io.StringIO()
@@ -96,8 +107,8 @@ class Csv:
         return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _rounded(confidence: float) -> str:
-    return f"{confidence:.{CONFIDENCE_DIGITS}f}"
+def _decimal(confidence: float, said: Classification) -> str:
+    return f"{_rounded(confidence, said):.{CONFIDENCE_DIGITS}f}"
 
 
 class Table:
@@ -116,9 +127,9 @@ class Table:
             return self._row("!", "", "", f"{path}: {answer.error}")
         if said.reason is not None:
             path = f"{path}: {said.reason}"
-        confidence = _percent(said.confidence) if said.top else ""
+        confidence = _percent(said.confidence, said) if said.top else ""
         first_other = 0 if said.label is None else 1
-        others = [f"{c.label} {_percent(c.confidence)}" for c in said.top[first_other : first_other + 1]]
+        others = [f"{c.label} {_percent(c.confidence, said)}" for c in said.top[first_other : first_other + 1]]
         return self._row(said.label or "-", confidence, "".join(others), path)
 
     def _row(self, label: str, confidence: str, other: str, path: str) -> bytes:
@@ -127,8 +138,8 @@ class Table:
         return line.encode("utf-8", "backslashreplace")
 
 
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"
+def _percent(confidence: float, said: Classification) -> str:
+    return f"{_rounded(confidence, said, PERCENT_DIGITS + 2) * 100:.{PERCENT_DIGITS}f} %"
 
 
 def printable(text: str) -> str:

@@ -67,17 +67,25 @@ def rows(top_k: int) -> list[list[str]]:
 
 def test_csv_has_a_header_and_a_row_a_picture() -> None:
     assert rows(2) == [
-        ["path", "label", "confidence", "reason", "error", "label_2", "confidence_2"],
-        ["a.png", "7", "0.9981", "", "", "1", "0.0010"],
-        ["b c.png", "", "0.0000", "no digit found", "", "", ""],
-        ["d.png", "", "0.4100", "confidence below 0.5", "", "9", "0.4000"],
-        ["e.jpg", "", "", "", "no such file", "", ""],
+        ["path", "label", "confidence", "reason", "error", "label_1", "confidence_1", "label_2", "confidence_2"],
+        ["a.png", "7", "0.9981", "", "", "7", "0.9981", "1", "0.0010"],
+        ["b c.png", "", "0.0000", "no digit found", "", "", "", "", ""],
+        ["d.png", "", "0.4100", "confidence below 0.5", "", "4", "0.4100", "9", "0.4000"],
+        ["e.jpg", "", "", "", "no such file", "", "", "", ""],
     ]
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 3, 10])
 def test_csv_rows_are_all_as_long_as_the_header(top_k: int) -> None:
-    assert {len(row) for row in rows(top_k)} == {5 + 2 * (top_k - 1)}
+    assert {len(row) for row in rows(top_k)} == {5 + 2 * top_k}
+
+
+def test_a_refused_confidence_is_never_rounded_up_to_what_it_is_below() -> None:
+    sure = Answer("x", Classification(None, 0.9999999, (Candidate("7", 0.9999999),), "confidence below 1"))
+    record = json.loads(JsonLines().line(sure))
+    assert record["confidence"] == record["top"][0]["confidence"] == 0.9999
+    assert Csv(1).line(sure) == b"x,,0.9999,confidence below 1,,7,0.9999\n"
+    assert b"99.9 %" in Table(["7"]).line(sure)
 
 
 def test_csv_keeps_commas_quotes_and_bytes_of_names() -> None:
