@@ -101,6 +101,13 @@ def _jpeg(data: bytes) -> PictureHeader | None:
     return PictureHeader("JPEG", width, height, channels, False, orientation, complete)
 
 
+# BMP: a file header of 14 bytes, then one whose size tells its version; from the third on it has a mask for alpha.
+
+_BMP_MASKED = 3  # compression "bit fields"
+_BMP_ALPHA_AT, _BMP_ALPHA_HEADER = 66, 56  # where the mask is, and the smallest header that has it
+_BMP_ALPHA_BYTE = 0xFF000000  # the mask of alpha in the fourth byte of each pixel
+
+
 def _bmp(data: bytes) -> PictureHeader | None:
     file_size, pixels, header_size = struct.unpack_from("<I4xII", data, 2)
     if header_size == 12:
@@ -110,7 +117,11 @@ def _bmp(data: bytes) -> PictureHeader | None:
         width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
     height = abs(height)
     needed = pixels + (width * bits + 31) // 32 * 4 * height if compression == 0 else file_size
-    return PictureHeader("BMP", width, height, complete=len(data) >= needed)
+    alpha = False
+    if compression == _BMP_MASKED and bits == 32 and header_size >= _BMP_ALPHA_HEADER:
+        masked = struct.unpack_from("<I", data, _BMP_ALPHA_AT)[0] == _BMP_ALPHA_BYTE
+        alpha = masked and any(data[pixels + 3 :: 4])  # some programs announce it and leave it 0
+    return PictureHeader("BMP", width, height, alpha=alpha, complete=len(data) >= needed)
 
 
 # WebP (RFC 9649): a RIFF file; VP8X announces alpha, EXIF and the canvas, VP8 and VP8L hold a picture.
@@ -145,15 +156,19 @@ def _webp(data: bytes) -> PictureHeader | None:
 
 # TIFF 6.0, section 2, and BigTIFF: an image file directory of tagged values.
 
-_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_EXTRA_SAMPLES = 256, 257, 338
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_PHOTOMETRIC, _TIFF_SAMPLES, _TIFF_EXTRA_SAMPLES = 256, 257, 262, 277, 338
+_TIFF_RGB = 2
 _TIFF_INTEGERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # field type: its struct code
 
 
 def _tiff(data: bytes) -> PictureHeader | None:
     tags = _first_directory(data)
+    extra = tags.get(_TIFF_EXTRA_SAMPLES, 0)
+    # A fourth sample beside RGB that nobody explains is alpha: libtiff takes it so.
+    unexplained = extra == 0 and tags.get(_TIFF_PHOTOMETRIC) == _TIFF_RGB and tags.get(_TIFF_SAMPLES) == 4
     # OpenCV turns a TIFF upright itself, so the orientation is not passed on.
     return PictureHeader(
-        "TIFF", tags.get(_TIFF_WIDTH, 0), tags.get(_TIFF_HEIGHT, 0), alpha=tags.get(_TIFF_EXTRA_SAMPLES, 0) in (1, 2)
+        "TIFF", tags.get(_TIFF_WIDTH, 0), tags.get(_TIFF_HEIGHT, 0), alpha=extra in (1, 2) or unexplained
     )
 
 

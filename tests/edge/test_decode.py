@@ -246,6 +246,32 @@ def test_palette_with_transparency() -> None:
     assert frame.min() == 0
 
 
+def bmp_with_alpha(pixels: np.ndarray, header_size: int) -> bytes:
+    height, width = pixels.shape[:2]
+    body = pixels[::-1].tobytes()
+    header = struct.pack("<IiiHHIIiiII", header_size, width, height, 1, 32, 3, len(body), 0, 0, 0, 0)
+    header += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    start = 14 + header_size
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header.ljust(header_size, b"\0") + body
+
+
+@pytest.mark.parametrize("header_size", [56, 108, 124])
+def test_bmp_with_alpha(header_size: int) -> None:
+    frame = decode_bytes(bmp_with_alpha(ink_on_transparency(0), header_size))
+    assert np.array_equal(frame, decode_bytes(encoded(".png", ink_on_transparency(0))))
+
+
+def test_bmp_whose_alpha_was_left_zero_is_opaque() -> None:
+    picture = np.dstack([colour_picture(), np.zeros((120, 160), np.uint8)])
+    assert np.array_equal(decode_bytes(bmp_with_alpha(picture, 124)), colour_picture())
+
+
+def test_a_tiffs_fourth_sample_is_alpha_though_it_does_not_say_so() -> None:
+    data = encoded(".tiff", ink_on_transparency(0), cv2.IMWRITE_TIFF_COMPRESSION, 1)
+    assert struct.pack("<HHI", 338, 3, 1) not in data, "no ExtraSamples"
+    assert np.array_equal(decode_bytes(data), decode_bytes(encoded(".png", ink_on_transparency(0))))
+
+
 def test_one_bit_pictures_are_black_and_white() -> None:
     bits = (digit() > 128).astype(np.uint8)
     rows = [np.packbits(row).tobytes() for row in bits]
