@@ -1,12 +1,19 @@
 """What all tests share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
 SKIPS_FAIL = os.environ.get("CI") == "true"
+
+
+def pytest_configure() -> None:
+    """Lets the commands under test be interrupted: what runs in the background hands an ignored SIGINT down to them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
