@@ -14,7 +14,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -368,12 +368,8 @@ def _dataset(
 
 def _glyphs(images: Images) -> Images:
     """Every image as the device's preprocessing makes it; one without ink stays an empty glyph."""
-    if images.shape[1:] == (GLYPH_SIZE, GLYPH_SIZE):
-        glyphs: Iterable[Images | None] = (single_glyph(np.ascontiguousarray(image)) for image in images)
-    else:
-        glyphs = (
-            single_glyph(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image)) for image in images
-        )
+    plain = images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
+    glyphs = (single_glyph(np.ascontiguousarray(image)) for image in plain)
     empty = np.zeros((GLYPH_SIZE, GLYPH_SIZE), np.uint8)
     return np.stack([empty if g is None else g for g in glyphs])
 

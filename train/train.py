@@ -1,4 +1,4 @@
-"""Train the network: epochs of freshly rendered digits, the best on validation kept, a teacher first for `--full`."""
+"""Train the network: rounds of freshly rendered digits, the best on validation kept, a teacher first for `--full`."""
 
 import contextlib
 import json
