@@ -3,7 +3,8 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -17,6 +18,8 @@ from edge.segment import FRAME_SIDE
 Image = NDArray[np.uint8]
 
 MAX_FILE_BYTES = 64_000_000
+PAGE_SIDE = 1800  # pixels: a larger page is read reduced to this longer side; its smallest digits then are 12 high
+PREVIEW_SCALE = 8  # a page's colours are judged on a copy reduced by this
 READ_BYTES = 1 << 20  # a file that grows while it is read is followed in steps of this
 
 STRIP_PIXELS = 1 << 18  # 6 MB for a strip of three channels in float64
@@ -61,6 +64,71 @@ def decode(path: str | os.PathLike[str], *, reduce: bool = True) -> Image:
     for whatever is not a picture of at most 100 megapixels and 64 MB.
     """
     return decode_bytes(read_file(path), reduce=reduce)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A picture to be read as a page, upright, perhaps reduced.
+
+    `width`, `height`: of the original, upright, in pixels. `grey`: uint8 (h, w), its longer side PAGE_SIDE at most,
+    unless full resolution was asked for. `preview`: uint8 (h', w', 3) BGR, a small copy; None for a grey picture.
+    `colour`: gives uint8 (h, w, 3) BGR. Decoding a JPEG's colours takes four times as long as its grey, and few pages
+    need them.
+    """
+
+    width: int
+    height: int
+    grey: Image
+    preview: Image | None
+    colour: Callable[[], Image]
+
+
+def page_of(frame: Image, *, full_resolution: bool = False) -> Page:
+    """The page in a frame, uint8 (height, width) grey or (height, width, 3) BGR."""
+    height, width = frame.shape[:2]
+    frame = _fit_page(frame, full_resolution)
+    if frame.ndim == 2:
+        return Page(width, height, frame, None, lambda: np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8))
+    size = tuple(max(1, side // PREVIEW_SCALE) for side in frame.shape[1::-1])
+    preview = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return Page(width, height, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8), preview, lambda: frame)
+
+
+def decode_page(path: str | os.PathLike[str], *, full_resolution: bool = False) -> Page:
+    """The page in a picture file. Raises PictureError as `decode` does."""
+    data = read_file(path)
+    header = read_header(data)
+    if header is None or header.kind != "JPEG" or header.channels != 3 or not _is_readable(header):
+        return page_of(decode_bytes(data, reduce=False), full_resolution=full_resolution)
+    longer = max(header.width, header.height)
+    scale = 1 if full_resolution else next((s for s in (8, 4, 2) if longer // s >= PAGE_SIDE), 1)
+
+    def pixels(flag: int) -> Image:
+        try:
+            found = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+        except cv2.error:
+            found = None
+        if found is None or found.size == 0:
+            raise PictureError(UNDECODABLE)
+        frame = np.asarray(found, np.uint8)
+        return frame if header.orientation == UPRIGHT else _turned(frame, header.orientation)
+
+    grey = _fit_page(pixels(_REDUCED[scale][1]), full_resolution)
+    width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
+    preview = pixels(_REDUCED[PREVIEW_SCALE][0])
+    return Page(width, height, grey, preview, lambda: _fit_page(pixels(_REDUCED[scale][0]), full_resolution))
+
+
+def _fit_page(frame: Image, full_resolution: bool) -> Image:
+    longer = max(frame.shape[:2])
+    if full_resolution or longer <= PAGE_SIDE:
+        return frame
+    size = tuple(max(1, round(side * PAGE_SIDE / longer)) for side in frame.shape[1::-1])
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _is_readable(header: PictureHeader) -> bool:
+    return header.complete and header.width * header.height <= MAX_PIXELS
 
 
 def decode_bytes(data: bytes, *, reduce: bool = True) -> Image:

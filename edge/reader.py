@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.classifier import Classifier, Probabilities, describe
-from edge.decode import decode
+from edge.decode import decode, decode_page, page_of
 from edge.errors import UsageError
 from edge.preprocess import single_glyph
+from edge.reading import Reading
+from edge.recognize import MIN_HEIGHT, SMALLEST_PART, read_page
 
 Image = NDArray[np.uint8]
 
@@ -71,14 +73,39 @@ class DigitReader:
 
         Raises PictureError for a file that cannot be read and ValueError for an array that is not a frame.
         """
-        if isinstance(picture, np.ndarray):
-            frame = picture
-            is_image = frame.shape[2:] in ((), (3,)) and frame.ndim >= 2 and frame.size > 0
-            if frame.dtype != np.uint8 or not is_image:
-                raise ValueError(f"a frame is uint8 (height, width) or (height, width, 3), not {describe(frame)}")
-        else:
-            frame = decode(picture)
+        frame = _checked(picture) if isinstance(picture, np.ndarray) else decode(picture)
         return self.judge_glyphs([single_glyph(frame)])[0]
+
+    def read(self, picture: str | os.PathLike[str] | Image, *, full_resolution: bool = False) -> Reading:
+        """Finds and reads every digit of a picture: a path, or a frame as `classify` takes it.
+
+        full_resolution: also digits lower than 1/150 of the picture's longer side, as long as they have 12 pixels.
+        Raises PictureError for a file that cannot be read and ValueError for an array that is not a frame.
+        """
+        if isinstance(picture, np.ndarray):
+            page = page_of(_checked(picture), full_resolution=full_resolution)
+        else:
+            page = decode_page(picture, full_resolution=full_resolution)
+        smallest = float(MIN_HEIGHT)
+        if not full_resolution:
+            smallest = max(
+                smallest * max(page.grey.shape) / max(page.width, page.height), SMALLEST_PART * max(page.grey.shape)
+            )
+        return Reading(
+            page.width,
+            page.height,
+            read_page(page, self._name, self.classifier.labels, self.min_confidence, smallest),
+        )
+
+    def _name(self, glyph: Image) -> tuple[int, float]:
+        """The best digit of a glyph, uint8 (28, 28), as an index of the labels, and its confidence."""
+        probabilities = self.classifier(glyph[None])[0]
+        none = getattr(self.classifier, "none_index", None)
+        if none is not None:
+            probabilities = probabilities.copy()
+            probabilities[none] = -1.0
+        best = int(probabilities.argmax())
+        return best, probabilities.item(best)
 
     def judge_glyphs(self, glyphs: Sequence[Image | None]) -> list[Classification]:
         """A classification for each glyph, uint8 (28, 28); None is a picture in which there was none."""
@@ -94,6 +121,13 @@ class DigitReader:
         if confidence < self.min_confidence:
             return Classification(None, confidence, top, f"confidence below {self.min_confidence:g}")
         return Classification(top[0].label, confidence, top)
+
+
+def _checked(frame: Image) -> Image:
+    is_image = frame.shape[2:] in ((), (3,)) and frame.ndim >= 2 and frame.size > 0
+    if frame.dtype != np.uint8 or not is_image:
+        raise ValueError(f"a frame is uint8 (height, width) or (height, width, 3), not {describe(frame)}")
+    return frame
 
 
 NOTHING = Classification(None, 0.0, (), NO_DIGIT)

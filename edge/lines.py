@@ -1,0 +1,137 @@
+"""Arrange boxes in lines by their baselines, also on a tilted page, and lines in reading order, column by column."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Boxes = NDArray[np.float64]
+
+MAX_TILT = 25.0  # degrees: a page is not tilted more
+NEIGHBOUR_GAP = 2.2  # heights between two boxes of a line, at most
+NEIGHBOUR_SHIFT = 0.55  # heights between the middles of two boxes of a line, at most, across it
+HEIGHT_RATIO = 2.2  # of the higher to the lower of two neighbours, at most
+MEMORY = 3  # boxes: a line goes on at the height of its last few
+GUTTER = 1.0  # heights of clear paper between two columns, at least
+COLUMN_LINES = 2  # lines in each column, at least: beside a single line stands the same line
+
+
+def arrange(boxes: Boxes) -> tuple[list[list[int]], float]:
+    """Lines in reading order, each the indices of its boxes from left to right, and the tilt in radians.
+
+    boxes: (n, 4), x, y, width, height.
+    """
+    if len(boxes) == 0:
+        return [], 0.0
+    tilt = _tilt(boxes)
+    level = _turned(boxes, tilt)
+    lines = _lines(level)
+    return [lines[k] for k in _reading_order(lines, level)], tilt
+
+
+def _tilt(boxes: Boxes) -> float:
+    """By how much the lines rise or fall: the weighted median over neighbours, in radians."""
+    if len(boxes) < 2:
+        return 0.0
+    x, y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2
+    foot = boxes[:, 1] + boxes[:, 3]
+    heights = boxes[:, 3]
+    angles, weights = [], []
+    for k in range(len(boxes)):
+        dx = x - x[k]
+        dy = (y - y[k] + foot - foot[k]) / 2
+        larger, smaller = np.maximum(heights, heights[k]), np.minimum(heights, heights[k])
+        near = (dx > 0.15 * larger) & (dx < (NEIGHBOUR_GAP + 1) * larger) & (larger <= HEIGHT_RATIO * smaller)
+        near &= np.abs(dy) < np.tan(math.radians(MAX_TILT)) * dx + 0.1 * larger
+        if not near.any():
+            continue
+        steep = np.where(near, np.hypot(dx, 2.5 * dy), np.inf)
+        for other in np.argsort(steep)[:2]:
+            if np.isfinite(steep[other]):
+                angles.append(math.atan2(dy[other], dx[other]))
+                weights.append(float(dx[other] / larger[other]))
+    if not angles:
+        return 0.0
+    order = np.argsort(angles)
+    total = np.cumsum(np.asarray(weights)[order])
+    found = float(np.asarray(angles)[order][int(np.searchsorted(total, total[-1] / 2))])
+    limit = math.radians(MAX_TILT)
+    return min(max(found, -limit), limit)
+
+
+def _turned(boxes: Boxes, tilt: float) -> Boxes:
+    """Boxes of the same size around their middles on the levelled page."""
+    x, y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2
+    cos, sin = math.cos(tilt), math.sin(tilt)
+    turned = boxes.astype(np.float64)
+    turned[:, 0] = x * cos + y * sin - boxes[:, 2] / 2
+    turned[:, 1] = y * cos - x * sin - boxes[:, 3] / 2
+    return turned
+
+
+def _lines(level: Boxes) -> list[list[int]]:
+    """Boxes of a levelled page chained from left to right."""
+    lines: list[list[int]] = []
+    for k in np.argsort(level[:, 0] + level[:, 2] / 2, kind="stable"):
+        x, y, _, h = level[k]
+        best, least = None, np.inf
+        for line in lines:
+            recent = level[line[-MEMORY:]]
+            height = float(np.median(recent[:, 3]))
+            larger, smaller = max(h, height), min(h, height)
+            last = recent[-1]
+            gap = x - (last[0] + last[2])
+            shift = abs(y + h / 2 - float(np.mean(recent[:, 1] + recent[:, 3] / 2)))
+            foot = abs(y + h - float(np.mean(recent[:, 1] + recent[:, 3])))
+            shift = min(shift, foot) + 0.25 * max(shift, foot)
+            if gap > NEIGHBOUR_GAP * larger or shift > NEIGHBOUR_SHIFT * larger or larger > HEIGHT_RATIO * smaller:
+                continue
+            if shift + 0.1 * max(gap, 0) < least:
+                best, least = line, shift + 0.1 * max(gap, 0)
+        if best is None:
+            lines.append([int(k)])
+        else:
+            best.append(int(k))
+    return lines
+
+
+def _reading_order(lines: Sequence[Sequence[int]], level: Boxes) -> list[int]:
+    extents = np.asarray(
+        [
+            (
+                level[line, 0].min(),
+                level[line, 1].min(),
+                (level[line, 0] + level[line, 2]).max(),
+                (level[line, 1] + level[line, 3]).max(),
+            )
+            for line in map(list, lines)
+        ]
+    )
+    height = float(np.median(level[:, 3]))
+    return _ordered(list(range(len(lines))), extents, GUTTER * height)
+
+
+def _ordered(lines: list[int], extents: Boxes, gutter: float) -> list[int]:
+    """Recursive XY cut (Nagy and Seth, 1984): columns where clear paper runs through several lines, else from the top."""
+    if len(lines) < 2:
+        return lines
+    for start, end, least in ((0, 2, COLUMN_LINES), (1, 3, 1)):
+        order = sorted(lines, key=lambda k: extents[k, start])
+        reach = extents[order[0], end]
+        for position in range(1, len(order)):
+            first = order[position]
+            wide = extents[first, start] - reach > (gutter if start == 0 else 0)
+            if wide and min(_stacked(order[:position], extents), _stacked(order[position:], extents)) >= least:
+                return _ordered(order[:position], extents, gutter) + _ordered(order[position:], extents, gutter)
+            reach = max(reach, extents[first, end])
+    return sorted(lines, key=lambda k: (extents[k, 1] + extents[k, 3], extents[k, 0]))
+
+
+def _stacked(lines: Sequence[int], extents: Boxes) -> int:
+    """How many of these lines lie one below another."""
+    count, bottom = 0, -np.inf
+    for k in sorted(lines, key=lambda k: extents[k, 3]):
+        if extents[k, 1] >= bottom:
+            count, bottom = count + 1, extents[k, 3]
+    return count

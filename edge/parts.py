@@ -1,0 +1,136 @@
+"""From the ink of a page to regions that could each be a digit: connected components, broken strokes joined."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.page import PageInk
+from edge.segment import Region
+
+Image = NDArray[np.uint8]
+Integers = NDArray[np.int32]
+
+MAX_REGIONS = 1000  # more than this many on a page is texture; the largest are looked at
+MAX_COMPONENTS = 20000  # more than this many are specks of noise, and no stroke can be told among them
+
+LARGEST = 0.97  # of the frame, both ways: what is larger is not on the page, it is the page
+MIN_FILL = 0.02  # of its box: less ink is a net of lines
+BAR_PART = 0.45  # of the smallest height: a stroke this long may be the bar of a 5 that fell off
+PART_HEIGHT = 0.62  # of a digit's height: what is lower may be a part of it
+PART_GAP = 0.16  # of the digit's height: a part is no farther away
+PART_OVERLAP = 0.3  # of the part's width lies above or below the digit
+JOINED_HEIGHT = 1.35  # of the digits' usual height: a digit with its parts is no higher
+SOFTNESS = 0.4  # width of the ramp from paper to ink, in parts of the ink's depth
+RAMP_PART = 0.42  # of the ink's usual depth: the middle of that ramp
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Regions on one page, as connected components (or several joined), in no order.
+
+    `labels`: int32 (h, w), the component of each pixel, 0 for paper. `boxes`: int32 (n, 4), x, y, width, height of each
+    region. `members`: the components of each.
+    """
+
+    ink: PageInk
+    labels: Integers
+    boxes: Integers
+    members: list[list[int]]
+
+    def region(self, index: int) -> Region:
+        """One region with its soft mask."""
+        x, y, width, height = (int(v) for v in self.boxes[index])
+        return self.cut(x, y, width, height, self.members[index])
+
+    def cut(self, x: int, y: int, width: int, height: int, members: list[int]) -> Region:
+        """The ink of these components within a box, with one pixel more to each side for the stroke's soft edge."""
+        x0, y0 = max(0, x - 1), max(0, y - 1)
+        x1, y1 = min(self.labels.shape[1], x + width + 1), min(self.labels.shape[0], y + height + 1)
+        labels = self.labels[y0:y1, x0:x1]
+        own = labels == members[0]
+        for member in members[1:]:
+            own |= labels == member
+        depth = self.ink.depth[y0:y1, x0:x1]
+        mask = own.view(np.uint8)
+        typical = float(np.median(depth[own]))
+        ramp = _ramp(typical, float(self.ink.threshold[(y0 + y1) // 2, (x0 + x1) // 2]))
+        near = cv2.dilate(mask, _CROSS) * 255
+        return Region(x0, y0, x1 - x0, y1 - y0, _image(cv2.bitwise_and(cv2.LUT(depth, ramp), near)))
+
+
+_CROSS = np.ones((3, 3), np.uint8)
+_LEVELS = np.arange(256, dtype=np.float32)
+
+
+def _ramp(typical: float, threshold: float) -> Image:
+    middle = max(RAMP_PART * typical, min(threshold, typical / 2))
+    return (np.clip((_LEVELS - middle) / (SOFTNESS * typical) + 0.5, 0, 1) * 255).astype(np.uint8)
+
+
+def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:
+    """The regions of a page whose longer side is at least `smallest` pixels; None where there are none.
+
+    mask: uint8 (h, w), 255 where there is ink.
+    """
+    count, found, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
+    labels, stats = np.asarray(found, np.int32), np.asarray(statistics, np.int32)[1:]
+    if count < 2 or count > MAX_COMPONENTS:
+        return None
+    boxes, areas = stats[:, :4], stats[:, cv2.CC_STAT_AREA]
+    longer = boxes[:, 2:].max(axis=1)
+    height, width = mask.shape
+    wanted = (longer >= BAR_PART * smallest) & (areas >= longer)
+    wanted &= (boxes[:, 2] < LARGEST * width) | (boxes[:, 3] < LARGEST * height)
+    wanted &= areas > MIN_FILL * boxes[:, 2] * boxes[:, 3]
+    numbers = np.flatnonzero(wanted)
+    if numbers.size > MAX_REGIONS:
+        numbers = numbers[np.argsort(-areas[numbers])[:MAX_REGIONS]]
+    if not numbers.size:
+        return None
+    joined, members = _joined(boxes[numbers], smallest)
+    high = joined[:, 2:].max(axis=1) >= smallest
+    members = [[int(numbers[k]) + 1 for k in members[index]] for index in np.flatnonzero(high)]
+    return Parts(ink, labels, joined[high], members) if members else None
+
+
+def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]]:
+    """Boxes with the small parts that belong to them, and which those are."""
+    members = [[k] for k in range(len(boxes))]
+    heights = boxes[:, 3]
+    usual = float(np.median(heights[heights >= smallest])) if (heights >= smallest).any() else 0.0
+    if len(boxes) < 2 or usual == 0:
+        return boxes, members
+    joined = boxes.copy()
+    home = np.arange(len(boxes))
+    for k in np.argsort(boxes[:, 2] * boxes[:, 3]):
+        x, y, w, h = (int(v) for v in joined[k])
+        if h > PART_HEIGHT * usual:
+            continue
+        left, top, right, bottom = joined[:, 0], joined[:, 1], joined[:, 0] + joined[:, 2], joined[:, 1] + joined[:, 3]
+        tall = np.maximum(joined[:, 3], PART_HEIGHT * usual)
+        overlap = np.minimum(right, x + w) - np.maximum(left, x)
+        gap_x = np.maximum(np.maximum(left - (x + w), x - right), 0)
+        gap_y = np.maximum(np.maximum(top - (y + h), y - bottom), 0)
+        union = np.maximum(bottom, y + h) - np.minimum(top, y)
+        fits = (home == np.arange(len(boxes))) & (joined[:, 3] >= h) & (np.arange(len(boxes)) != k)
+        fits &= (gap_y <= PART_GAP * tall) & (gap_x <= PART_GAP * tall / 2) & (union <= JOINED_HEIGHT * usual)
+        fits &= (overlap >= PART_OVERLAP * w) | (
+            (gap_x <= PART_GAP * tall / 2) & (h < PART_HEIGHT * usual / 2) & (w > h)
+        )
+        if not fits.any():
+            continue
+        distance = np.where(fits, gap_x + gap_y - 0.01 * overlap, np.inf)
+        other = int(np.argmin(distance))
+        x0, y0 = min(x, int(left[other])), min(y, int(top[other]))
+        joined[other] = (x0, y0, max(x + w, int(right[other])) - x0, max(y + h, int(bottom[other])) - y0)
+        home[k] = other
+        members[other] = members[other] + members[k]
+        members[k] = []
+    kept = [k for k in range(len(boxes)) if members[k]]
+    return joined[kept], [members[k] for k in kept]
+
+
+def _image(array: object) -> Image:
+    return np.asarray(array, dtype=np.uint8)
