@@ -67,8 +67,8 @@ def load_runtime(name: str | None = None) -> tuple[str, Callable[..., Any]]:
 class Classifier:
     """A model that names glyphs. Safe to call from several threads.
 
-    `info`: what the model file says about itself. `labels`: one a class, in output order. `runtime`: "litert" or
-    "tflite". The pixels are brought to whatever input the model has, and whatever it puts out becomes probabilities:
+    `info`: what the model file says about itself. `labels`: one a class, in output order. `none_index`: which of them
+    stands for what is none of the others, None where no label does. `runtime`: "litert" or "tflite". The pixels are brought to whatever input the model has, and whatever it puts out becomes probabilities:
     softmax(logits / temperature).
     """
 
@@ -108,6 +108,7 @@ class Classifier:
         if info.labels is not None and len(info.labels) != self.classes:
             raise ModelError(f"{path}: it has {self.classes} outputs but {len(info.labels)} labels; convert it again")
         self.labels = info.labels or tuple(str(index) for index in range(self.classes))
+        self.none_index = None if info.none is None else self.labels.index(info.none)
 
         self._to_exponents = np.eye(self.classes, dtype=np.float32) / np.float32(info.temperature)
         self._to_sums = np.ones((self.classes, self.classes), np.float32)

@@ -49,7 +49,8 @@ class ModelInfo:
     """What a model file says about itself.
 
     `labels`: in output order, None where the file names none. `temperature`: logits are divided by it before the
-    softmax. `rejection_threshold`: an answer with less confidence (0 to 1) is refused. `input_range`: the values that
+    softmax. `rejection_threshold`: an answer with less confidence (0 to 1) is refused. `none`: the label that stands
+    for whatever is none of the others, None where there is no such label. `input_range`: the values that
     pixel 0 and pixel 255 stand for. `output`: what the model ends in, None where the file does not say.
     `preprocessing`: version of the preprocessing that it was trained behind. `has_metadata`: whether the file holds
     `edge-digits.json`; without it all of these but `labels` are defaults.
@@ -61,6 +62,7 @@ class ModelInfo:
     labels: tuple[str, ...] | None = None
     temperature: float = 1.0
     rejection_threshold: float = 0.0
+    none: str | None = None
     input_range: tuple[float, float] = (0.0, 1.0)
     output: Output | None = None
     preprocessing: int = PREPROCESSING_VERSION
@@ -193,6 +195,9 @@ def _described(info: ModelInfo, said: dict[str, Any]) -> ModelInfo:
         raise ValueError(f"input_range {low}, {high}")
     if said["output"] not in ("logits", "probabilities"):
         raise ValueError(f"output {said['output']!r}")
+    none = said.get("none")
+    if none is not None and (not isinstance(none, str) or none not in (info.labels or ())):
+        raise ValueError(f"none {none!r}, which is not a label")
     data = said.get("training_data")
     return ModelInfo(
         path=info.path,
@@ -201,6 +206,7 @@ def _described(info: ModelInfo, said: dict[str, Any]) -> ModelInfo:
         labels=info.labels,
         temperature=temperature,
         rejection_threshold=threshold,
+        none=none,
         input_range=(low, high),
         output=said["output"],
         preprocessing=int(said["preprocessing"]),

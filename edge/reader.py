@@ -18,6 +18,7 @@ Image = NDArray[np.uint8]
 
 DEFAULT_TOP_K = 2
 NO_DIGIT = "no digit found"
+NOT_A_DIGIT = "not a digit"  # what the model's own label for it means
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class DigitReader:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise UsageError(f"a confidence of {min_confidence:g} does not exist; it is a number from 0 to 1")
         self.classifier = Classifier(model, runtime, threads)
-        self.top_k = min(top_k, self.classifier.classes)
+        self.top_k = min(top_k, self.classifier.classes - (self.classifier.none_index is not None))
         self.min_confidence = self.classifier.info.rejection_threshold if min_confidence is None else min_confidence
 
     def classify(self, picture: str | os.PathLike[str] | Image) -> Classification:
@@ -100,7 +101,7 @@ class DigitReader:
     def _name(self, glyph: Image) -> tuple[int, float]:
         """The best digit of a glyph, uint8 (28, 28), as an index of the labels, and its confidence."""
         probabilities = self.classifier(glyph[None])[0]
-        none = getattr(self.classifier, "none_index", None)
+        none = self.classifier.none_index
         if none is not None:
             probabilities = probabilities.copy()
             probabilities[none] = -1.0
@@ -115,10 +116,14 @@ class DigitReader:
     def _judge(self, probabilities: Probabilities) -> Classification:
         """probabilities: float32 (classes,)."""
         labels = self.classifier.labels
-        best = (-probabilities).argsort(kind="stable")[: self.top_k].tolist()
+        none = self.classifier.none_index
+        order = (-probabilities).argsort(kind="stable").tolist()
+        best = [index for index in order if index != none][: self.top_k]
         top = tuple(Candidate(labels[index], probabilities.item(index)) for index in best)
         confidence = top[0].confidence
         if confidence < self.min_confidence:
+            if order[0] == none:
+                return Classification(None, confidence, top, f"{NOT_A_DIGIT} (confidence {confidence:.2g})")
             return Classification(None, confidence, top, f"confidence below {self.min_confidence:g}")
         return Classification(top[0].label, confidence, top)
 
