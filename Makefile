@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo data train convert classify test lint wheel lock clean
+.PHONY: help demo data train convert evaluate classify test lint wheel lock clean
 SHELL := /bin/sh
 
 WORKSTATION := .venv/.ready
@@ -56,6 +56,10 @@ convert: $(WORKSTATION) ## Quantize it for the device: models/digits.keras, or M
 	@.venv/bin/python -m convert $(if $(MODEL)$(OUT),"$(or $(MODEL),$(OUT)/digits.keras)") \
 	  $(if $(DATA),--data "$(DATA)") $(if $(INPUT_RANGE),--input-range="$(INPUT_RANGE)") \
 	  $(if $(SEED),--seed "$(SEED)") $(if $(OUT),--out "$(OUT)")
+
+evaluate: $(WORKSTATION) ## Read synthetic pages and photographs without writing, and say how well: JOBS=2 for two processes
+	@.venv/bin/python -m train.evaluate $(if $(COUNT),--count "$(COUNT)") $(if $(JOBS),--jobs "$(JOBS)") \
+	  $(if $(MODEL),--model "$(MODEL)")
 
 classify: $(DEVICE) ## Name the digit in your pictures: IMAGES='files or folders'
 	@if [ -z "$$IMAGES" ]; then echo "Say which pictures: make classify IMAGES='photo.jpg folder'" >&2; exit 2; fi

@@ -43,6 +43,7 @@ LINE_DIGITS = (3, 8)
 MOST_LINES = 8
 PITCHES = (1.55, 2.6)  # from baseline to baseline, in digit heights
 SPACINGS = (0.15, 0.8)  # of paper between two digits, in digit heights
+SHRINK = 0.8  # writing that does not fit is tried again so much smaller
 HEIGHT_JITTER = 0.07  # a digit's height strays so far from its line's, both ways
 BASELINE_JITTER = 0.04  # of the digit's height
 WIDEST = 1.1  # a digit is no wider than this, in digit heights
@@ -58,8 +59,12 @@ SHADOW_PART: dict[Kind, float] = {"normal": 0.0, "hard": 0.5, "blank": 0.4}
 BOXED_PART = 0.25  # of the hard pages have boxes drawn around digits or numbers
 WORDS_PART = 0.45  # of the hard pages have letters too
 CHALK_PART = 0.12  # of the hard pages are blackboards
+SMALL_CONTRAST = 7.0  # pixels of height times contrast: a digit has at least so much, or nobody reads it
 COLOUR_PART = 0.1  # of the hard pages are told by colour more than by grey
 CONTRAST_MARGIN = 1.1  # a page is made with so much more contrast than the least, for what blur and JPEG take
+
+FAINT = 0.3  # contrast below which a page is called faint
+COLOUR_GAIN = 1.5  # a page is called coloured where a channel shows the ink so much better than grey
 
 GLYPH_SCALE = 8  # MNIST's pixels are enlarged so much before the edge of a stroke is drawn
 STROKE_LEVELS = (0.38, 0.62)  # of full ink: where that edge lies, so how bold the pen is
@@ -68,8 +73,9 @@ OVERSAMPLING = 2  # glyphs are stamped from masks this much larger
 INK = 0.5  # of full coverage: truth boxes hold this much and more
 
 PAPERS = (  # BGR
-    (243, 246, 248), (235, 240, 242), (225, 236, 244), (205, 232, 246), (170, 226, 245), (190, 235, 205),
-    (235, 222, 200), (205, 205, 240), (228, 228, 228), (196, 206, 212), (150, 190, 215),
+    (243, 246, 248), (248, 248, 248), (235, 240, 242), (240, 240, 236), (225, 236, 244), (228, 228, 228),
+    (215, 222, 228), (205, 232, 246), (170, 226, 245), (190, 235, 205), (235, 222, 200), (205, 205, 240),
+    (196, 206, 212), (150, 190, 215),
 )  # fmt: skip
 PENS = (  # BGR: black, blue, blue-black, red, green, pencil
     (32, 30, 30), (140, 52, 28), (95, 45, 30), (40, 35, 190), (60, 110, 30), (95, 92, 92), (30, 25, 25),
@@ -118,6 +124,8 @@ class Scene:
     """Of the ink: 1 - the darker's level over the lighter's, in grey or in the channel that shows it best."""
     touching: int
     """Pairs of neighbours that touch."""
+    conditions: tuple[str, ...]
+    """What is special about this page, in a word or two each."""
 
 
 @cache
@@ -195,7 +203,8 @@ def scene(seed: int, kind: Kind) -> Scene:
             plan.marks.clear()
             plan.boxes.clear()
             _write_numbers(plan, rng, kind, size, pitch, lettered=lettered)
-            size, pitch = 0.8 * size, 0.8 * pitch
+            if not any(mark.label for mark in plan.marks):
+                size, pitch = SHRINK * size, SHRINK * pitch
     else:
         _write_nothing(plan, rng, size)
     if ruled:
@@ -508,11 +517,14 @@ def _contrast(paper: NDArray[np.float64], ink: NDArray[np.float64], *, channels:
     return max(1 - min(pair) / max(*pair, 1.0) for pair in levels)
 
 
-def _colours(rng: np.random.Generator, kind: Kind) -> tuple[NDArray[np.float64], NDArray[np.float64], float, bool]:
+def _colours(
+    rng: np.random.Generator, kind: Kind, size: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float, bool]:
     """Paper and ink as BGR, their contrast, and whether the ink has grain (pencil, chalk)."""
-    least = LEAST_CONTRAST[kind] * CONTRAST_MARGIN
+    least = max(LEAST_CONTRAST[kind] * CONTRAST_MARGIN, min(0.6, SMALL_CONTRAST / size))
     channels = kind != "normal"
-    choice = rng.random() if channels else 1.0
+    # Thin strokes lose their colour in a JPEG, and chalk is no pen for small writing.
+    choice = rng.random() if channels and size >= DIGIT_HEIGHTS[0] else 1.0
     if choice < CHALK_PART:
         paper, ink = (
             np.array(BOARDS[rng.integers(len(BOARDS))], float),
@@ -541,14 +553,14 @@ def _smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float
     return np.asarray(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def _light(plan: Plan, rng: np.random.Generator, kind: Kind) -> Floats:
+def _light(plan: Plan, rng: np.random.Generator, *, shadowed: bool) -> Floats:
     """How much light falls on each pixel: float32 (height, width), 1 at the brightest."""
     y, x = np.mgrid[-0.5 : 0.5 : plan.height * 1j, -0.5 : 0.5 : plan.width * 1j].astype(np.float32)
     direction = rng.uniform(0, 2 * np.pi)
     fall = rng.uniform(0, 0.35)
     light = 1 - fall * (0.5 + (x * np.cos(direction) + y * np.sin(direction)) / 1.42)
     light -= rng.uniform(0, 0.3) * (x * x + y * y)
-    if rng.random() < SHADOW_PART[kind]:
+    if shadowed:
         depth = rng.uniform(0.25, 0.55)
         edge = rng.choice([rng.uniform(0.8, 2.5), rng.uniform(15, 60)])  # pixels
         shade = np.zeros((plan.height, plan.width), np.float32)
@@ -568,7 +580,7 @@ def _light(plan: Plan, rng: np.random.Generator, kind: Kind) -> Floats:
 def _photograph(plan: Plan, rng: np.random.Generator, seed: int, kind: Kind, size: float) -> Scene:
     """The planned page on paper, under light, through a lens, as JPEG."""
     height, width = plan.height, plan.width
-    paper, ink_colour, contrast, grainy = _colours(rng, kind)
+    paper, ink_colour, contrast, grainy = _colours(rng, kind, size)
     ink: Floats = np.zeros((height, width), np.float32)
     digits, distractors = [], []
     for mark in plan.marks:
@@ -582,8 +594,8 @@ def _photograph(plan: Plan, rng: np.random.Generator, seed: int, kind: Kind, siz
     np.maximum(ink, drawn, out=ink)
     distractors += drawn_boxes
     if grainy:
-        grain = _smooth_noise(rng, height, width, max(1.0, size / 40))
-        ink *= np.clip(0.9 + 0.25 * grain, 0.55, 1)
+        grain = _smooth_noise(rng, height, width, float(np.clip(size / 40, 1, 2.5)))
+        ink *= np.clip(0.92 + 0.2 * grain, 0.6, 1)
     sheet = np.empty((height, width, 3), np.float32)
     sheet[:] = paper
     texture = 1 + rng.uniform(0.002, 0.012) * _smooth_noise(rng, height, width, rng.uniform(1, 3))
@@ -605,7 +617,8 @@ def _photograph(plan: Plan, rng: np.random.Generator, seed: int, kind: Kind, siz
         cover = _strokes(plan, plan.boxes)[0][..., None] * np.float32(rng.uniform(0.5, 0.95))
         sheet += cover * (np.asarray(shade, np.float32) - sheet)
     sheet += ink[..., None] * (ink_colour.astype(np.float32) - sheet)
-    sheet *= (_light(plan, rng, kind) * np.float32(rng.uniform(0.85, 1.02)))[..., None]
+    shadowed = bool(rng.random() < SHADOW_PART[kind])
+    sheet *= (_light(plan, rng, shadowed=shadowed) * np.float32(rng.uniform(0.85, 1.02)))[..., None]
     blur = rng.uniform(0.3, 0.8) if kind == "normal" else rng.uniform(0.3, 1.5)
     blur = min(blur, 0.035 * size)
     if blur > 0.3:
@@ -622,8 +635,15 @@ def _photograph(plan: Plan, rng: np.random.Generator, seed: int, kind: Kind, siz
         "".join(d.label for d in digits if d.line == line)
         for line in range(max([d.line for d in digits], default=-1) + 1)
     )
+    conditions = {
+        "ruled": plan.rules, "boxed": plan.boxes, "letters or drawings": distractors, "touching": plan.touching,
+        "small": size < DIGIT_HEIGHTS[0], "large": size > DIGIT_HEIGHTS[1], "faint": contrast < FAINT,
+        "light on dark": paper.mean() < ink_colour.mean(), "shadow": shadowed,
+        "colour": contrast > COLOUR_GAIN * _contrast(paper, ink_colour, channels=False),
+    }  # fmt: skip
     return Scene(
-        seed, kind, frame, lines, tuple(digits), tuple(distractors), plan.angle, contrast, plan.touching
+        seed, kind, frame, lines, tuple(digits), tuple(distractors), plan.angle, contrast, plan.touching,
+        tuple(name for name, holds in conditions.items() if holds),
     )  # fmt: skip
 
 
