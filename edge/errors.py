@@ -9,6 +9,10 @@ class PictureError(EdgeDigitsError):
     """A picture cannot be read: missing, not a picture, damaged or too large."""
 
 
+class SourceError(EdgeDigitsError):
+    """A camera, video, stream or folder gives no frames: it is not there, does not answer, or stopped."""
+
+
 class ModelError(EdgeDigitsError):
     """A model file cannot be used: missing, damaged, or not a digit classifier."""
 
