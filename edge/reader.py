@@ -3,16 +3,20 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.classifier import Classifier, Probabilities, describe
-from edge.decode import decode, decode_page, page_of
+from edge.decode import Page, decode, decode_page, page_of
 from edge.errors import UsageError
 from edge.preprocess import single_glyph
 from edge.reading import Reading
 from edge.recognize import MIN_HEIGHT, SMALLEST_PART, read_page
+
+if TYPE_CHECKING:
+    from edge.fields import Form
 
 Image = NDArray[np.uint8]
 
@@ -77,16 +81,26 @@ class DigitReader:
         frame = _checked(picture) if isinstance(picture, np.ndarray) else decode(picture)
         return self.judge_glyphs([single_glyph(frame)])[0]
 
-    def read(self, picture: str | os.PathLike[str] | Image, *, full_resolution: bool = False) -> Reading:
+    def read(
+        self, picture: str | os.PathLike[str] | Image, *, fields: "Form | None" = None, full_resolution: bool = False
+    ) -> Reading:
         """Finds and reads every digit of a picture: a path, or a frame as `classify` takes it.
 
-        full_resolution: also digits lower than 1/150 of the picture's longer side, as long as they have 12 pixels.
+        fields: a form, as `edge.fields.load_form` gives it, whose fields are wanted. full_resolution: also digits lower
+        than 1/150 of the picture's longer side, as long as they have 12 pixels.
         Raises PictureError for a file that cannot be read and ValueError for an array that is not a frame.
         """
         if isinstance(picture, np.ndarray):
             page = page_of(_checked(picture), full_resolution=full_resolution)
         else:
             page = decode_page(picture, full_resolution=full_resolution)
+        if fields is None:
+            return self._read(page, full_resolution)
+        from edge.fields import read_form
+
+        return read_form(fields, page, lambda page: self._read(page, full_resolution))
+
+    def _read(self, page: Page, full_resolution: bool) -> Reading:
         smallest = float(MIN_HEIGHT)
         if not full_resolution:
             smallest = max(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
+SURE = 0.9  # confidence: an answer with less is worth a look by a person
 REFUSED = "?"  # stands in a text where there is ink that is not a digit
 
 

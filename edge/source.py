@@ -24,10 +24,14 @@ _FOLDER_ERRORS = {
 
 
 class Found(NamedTuple):
-    """A picture to look at; with `error`, a path that leads to none."""
+    """A picture to look at; with `error`, a path that leads to none.
+
+    `save_as`: the name of its annotated copy, where one is wanted.
+    """
 
     path: str
     error: str | None = None
+    save_as: str | None = None
 
 
 def find(paths: Iterable[str]) -> Iterator[Found | None]:

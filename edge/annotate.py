@@ -1,0 +1,225 @@
+"""Draw what was read into the picture: a box around each digit, its label and confidence beside it."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.reading import SURE, Digit, Field, Reading
+
+Image = NDArray[np.uint8]
+Boxes = NDArray[np.float64]
+Colour = tuple[int, int, int]
+
+# BGR, light enough to show on dark ground; every line has a dark rim, which shows on light ground.
+SURE_COLOUR: Colour = (90, 230, 60)
+UNSURE_COLOUR: Colour = (30, 190, 255)
+REFUSED_COLOUR: Colour = (140, 110, 255)
+FIELD_COLOUR: Colour = (255, 200, 90)
+RIM_COLOUR: Colour = (0, 0, 0)
+MARGIN_COLOUR: Colour = (96, 96, 96)
+
+READABLE_DIGIT = 44.0  # pixels: with digits lower than this the picture is enlarged, so that letters fit between them
+ENLARGED_SIDE = 1600  # pixels: but to no longer side than this
+LABEL_PART = 0.34  # of the digits' height: that of their labels
+LABEL_HEIGHTS = (13.0, 1 / 20)  # pixels, and part of the picture's longer side: the lowest and the highest
+SHRINKING = (1.0, 0.8, 0.62)  # of that height, tried where there is no room
+CONFIDENCE_PART = 0.66  # of the label's height: that of the confidence behind it
+MARGIN = 2.5  # label heights added around a picture in which some label finds room on a digit only
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_HEIGHT = 22.0  # pixels: of its capitals at scale 1
+STROKE = 1 / 9  # of a letter's height: the width of its lines
+RIM = 1 / 10  # of a letter's height on either side, at least a pixel
+BOX_LINE = 1 / 14  # of a label's height: the width of a box's line
+GAP = 0.3  # of a label's height, between it and its box
+DIGIT_COST, LABEL_COST = 8.0, 1.0  # of a pixel of a digit covered, and of a label
+
+
+def annotated(frame: Image, reading: Reading) -> Image:
+    """A BGR copy, uint8 (height, width, 3), of a reading's frame with what was read drawn into it.
+
+    The frame, uint8 grey or BGR, may be reduced against `reading.width`. A picture with small digits is enlarged, and
+    one without room beside its digits gets a margin: letters can be read and cover no digit.
+    """
+    canvas = np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8) if frame.ndim == 2 else frame.copy()
+    if not reading.digits and not reading.fields:
+        return canvas
+    enlarged = _enlargement(frame, reading)
+    if enlarged > 1:
+        size = (frame.shape[1] * enlarged, frame.shape[0] * enlarged)
+        canvas = np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    layout = _Layout(canvas, reading, margin=0)
+    if layout.crowded:
+        margin = round(MARGIN * layout.label_height)
+        around = (margin, margin, margin, margin)
+        canvas = np.asarray(cv2.copyMakeBorder(canvas, *around, cv2.BORDER_CONSTANT, value=MARGIN_COLOUR), np.uint8)
+        layout = _Layout(canvas, reading, margin)
+    layout.draw()
+    return canvas
+
+
+def _enlargement(frame: Image, reading: Reading) -> int:
+    """How many times larger the picture is drawn."""
+    if not reading.digits:
+        return 1
+    height = float(np.median([digit.box[3] for digit in reading.digits])) * frame.shape[1] / reading.width
+    return max(1, int(min(np.ceil(READABLE_DIGIT / max(height, 1.0)), ENLARGED_SIDE / max(frame.shape[:2]))))
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """Letters of one height, the left end of their foot at x, y."""
+
+    text: str
+    x: float
+    y: float
+    height: float
+
+
+class _Layout:
+    """Where everything goes on one canvas."""
+
+    def __init__(self, canvas: Image, reading: Reading, margin: int) -> None:
+        self._canvas = canvas
+        self._size = (canvas.shape[1], canvas.shape[0])
+        self._reading = reading
+        scale = (canvas.shape[1] - 2 * margin) / reading.width
+        self._digits = _scaled([digit.box for digit in reading.digits], scale, margin)
+        self._fields = _scaled([field.box for field in reading.fields], scale, margin)
+        longer = max(canvas.shape[:2])
+        usual = float(np.median(self._digits[:, 3])) if len(self._digits) else longer / 30
+        least, most = LABEL_HEIGHTS[0], max(LABEL_HEIGHTS[0], LABEL_HEIGHTS[1] * longer)
+        self.label_height = float(np.clip(LABEL_PART * usual, least, most))
+        self._line = max(1, round(BOX_LINE * self.label_height))
+        self._taken = np.zeros((len(reading.digits) + len(reading.fields), 4))
+        self._placed = 0
+        self.crowded = False  # whether some label finds room on a digit only
+        self._labels = [
+            self._place([(digit.text, 1.0), (_percent(digit), CONFIDENCE_PART)], box)
+            for digit, box in zip(reading.digits, self._digits, strict=True)
+        ]
+        self._captions = [
+            self._place([(_caption(field), CONFIDENCE_PART)], box)
+            for field, box in zip(reading.fields, self._fields, strict=True)
+        ]
+
+    def draw(self) -> None:
+        """All of it: boxes first, so that no line crosses a letter."""
+        boxes = [(box, FIELD_COLOUR if f.valid else REFUSED_COLOUR) for box, f in self._pairs(self._fields)]
+        boxes += [(box, _colour(digit)) for box, digit in zip(self._digits, self._reading.digits, strict=True)]
+        for rim in (True, False):
+            for box, colour in boxes:
+                self._draw_box(box, RIM_COLOUR if rim else colour, self._line + 2 * rim)
+        for words, field in zip(self._captions, self._reading.fields, strict=True):
+            self._draw_words(words, FIELD_COLOUR if field.valid else REFUSED_COLOUR)
+        for words, digit in zip(self._labels, self._reading.digits, strict=True):
+            self._draw_words(words, _colour(digit))
+
+    def _pairs(self, boxes: Boxes) -> Iterator[tuple[Boxes, Field]]:
+        return zip(boxes, self._reading.fields, strict=True)
+
+    def _place(self, words: Sequence[tuple[str, float]], box: Boxes) -> list[_Word]:
+        """Where words, each with its part of the label's height, stand beside a box: where they cover least."""
+        best: tuple[float, float, Boxes] | None = None
+        for shrinking in SHRINKING:
+            height = max(self.label_height * shrinking, min(LABEL_HEIGHTS[0], self.label_height))
+            width = sum(_width(text, part * height) for text, part in words)
+            for spot in self._spots(box, width, height):
+                cost = self._cost(spot)
+                if best is None or cost < best[0]:
+                    best = cost, height, spot
+                if cost == 0:
+                    break
+            if best is not None and best[0] == 0:
+                break
+        assert best is not None
+        cost, height, spot = best
+        self.crowded |= bool(_overlap(spot, self._digits).any())
+        self._taken[self._placed] = spot
+        self._placed += 1
+        placed = []
+        x, foot = float(spot[0]), float(spot[1] + spot[3])
+        for text, part in words:
+            # Behind a larger label the confidence hangs from its top, like an exponent.
+            placed.append(_Word(text, x, foot - height * (words[0][1] - part), part * height))
+            x += _width(text, part * height)
+        return placed
+
+    def _spots(self, box: Boxes, width: float, height: float) -> Iterator[Boxes]:
+        """Places for letters of this size around a box, the best first, all of them on the canvas."""
+        x, y, w, h = box.tolist()
+        gap = GAP * height + self._line
+        middle = x + (w - width) / 2
+        above, below = y - gap - height, y + h + gap
+        right, left = x + w + gap, x - gap - width
+        for corner in (
+            (middle, above), (middle, below), (x, above), (x + w - width, above), (x, below), (x + w - width, below),
+            (right, y + (h - height) / 2), (left, y + (h - height) / 2), (right, y), (left, y),
+            (right, above), (left, above), (right, below), (left, below),
+        ):  # fmt: skip
+            at_x = min(max(corner[0], self._line), self._size[0] - width - self._line)
+            at_y = min(max(corner[1], self._line), self._size[1] - height - self._line)
+            yield np.array([at_x, at_y, width, height])
+
+    def _cost(self, spot: Boxes) -> float:
+        rim = 1 + RIM * spot[3]
+        wide = spot + np.array([-rim, -rim, 2 * rim, 2 * rim])
+        on_labels = _overlap(wide, self._taken[: self._placed]).sum()
+        return float(DIGIT_COST * _overlap(wide, self._digits).sum() + LABEL_COST * on_labels)
+
+    def _draw_box(self, box: Boxes, colour: Colour, line: int) -> None:
+        """Around the ink, not on it."""
+        away = self._line / 2 + 1
+        left, top = round(float(box[0] - away)), round(float(box[1] - away))
+        right, bottom = round(float(box[0] + box[2] + away)), round(float(box[1] + box[3] + away))
+        cv2.rectangle(self._canvas, (left, top), (right, bottom), colour, line)
+
+    def _draw_words(self, words: list[_Word], colour: Colour) -> None:
+        for word in words:
+            stroke = max(1, round(word.height * STROKE))
+            rim = 2 * max(1, round(word.height * RIM))
+            text, at, scale = _drawable(word.text), (round(word.x), round(word.y)), word.height / FONT_HEIGHT
+            for ink, width in ((RIM_COLOUR, stroke + rim), (colour, stroke)):
+                cv2.putText(self._canvas, text, at, FONT, scale, ink, width, cv2.LINE_AA)
+
+
+def _colour(digit: Digit) -> Colour:
+    if digit.label is None:
+        return REFUSED_COLOUR
+    return SURE_COLOUR if digit.confidence >= SURE else UNSURE_COLOUR
+
+
+def _percent(digit: Digit) -> str:
+    return str(int(100 * digit.confidence))
+
+
+def _caption(field: Field) -> str:
+    return f"{field.name}: {', '.join(field.text.splitlines()) or '-'}"
+
+
+def _drawable(text: str) -> str:
+    """The text in the letters that OpenCV's font has: without accents, and * for what is left."""
+    plain = unicodedata.normalize("NFKD", text)
+    return "".join(c if " " <= c <= "~" else "*" for c in plain if not unicodedata.combining(c))
+
+
+def _width(text: str, height: float) -> float:
+    stroke = max(1, round(height * STROKE))
+    (width, _), _ = cv2.getTextSize(_drawable(text), FONT, height / FONT_HEIGHT, stroke)
+    return float(width)
+
+
+def _scaled(boxes: Sequence[tuple[int, int, int, int]], scale: float, margin: int) -> Boxes:
+    return np.array(boxes, np.float64).reshape(-1, 4) * scale + (margin, margin, 0, 0)
+
+
+def _overlap(box: Boxes, others: Boxes) -> Boxes:
+    """Area that a box shares with each of the others (n, 4)."""
+    first = np.maximum(box[:2], others[:, :2])
+    last = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
+    shared = np.clip(last - first, 0, None)
+    return np.asarray(shared[:, 0] * shared[:, 1], np.float64)

@@ -1,0 +1,306 @@
+"""Forms: named boxes on a page, each with what may stand in it, kept in a TOML file that people write.
+
+    deskew = "page"
+    size = [210, 297]
+
+    [[field]]
+    name = "account"
+    box = [20, 45, 70, 12]
+    pattern = '\\d{7}'
+    length = 7
+
+docs/fields.md explains every key.
+"""
+
+import difflib
+import json
+import math
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.decode import Page, page_of
+from edge.deskew import find_marks, find_page, mapped_box, straighten
+from edge.errors import PictureError, UsageError
+from edge.reading import REFUSED, Digit, Field, Reading
+
+MAX_FORM_BYTES = 1_000_000  # a form file that is larger is something else
+SHAPE_TOLERANCE = 0.06  # between the form's width over height and the picture's, where nothing straightens it
+
+DESKEW = {"page": find_page, "marks": find_marks}
+
+NO_DIGIT = "no digit found"
+A_CHARACTER_REFUSED = "a character was not a digit"
+
+Numbers = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FormField:
+    """One named box of a form.
+
+    `box`: x, y, width, height in the units of the form. `pattern`: a regular expression that the whole text has to
+    match. `length`: how many digits there have to be. Raises UsageError for what cannot be.
+    """
+
+    name: str
+    box: Numbers
+    pattern: str | None = None
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise UsageError(f"a field's name is {_said(self.name)}; it is a text")
+        box = _numbers(self.box, 4)
+        if box is None:
+            raise self._mistake(f"box is {_said(self.box)}; it is four numbers: [x, y, width, height]")
+        object.__setattr__(self, "box", box)
+        if min(box[:2]) < 0 or min(box[2:]) <= 0:
+            raise self._mistake(f"box is {_said(box)}; x and y are at least 0, width and height are more")
+        if self.pattern is not None:
+            if not isinstance(self.pattern, str):
+                raise self._mistake(f"pattern is {_said(self.pattern)}; it is a text")
+            try:
+                re.compile(self.pattern)
+            except (re.error, OverflowError, RecursionError) as error:
+                raise self._mistake(f"pattern '{self.pattern}' is not a regular expression: {error}") from None
+        if self.length is not None and (type(self.length) is not int or self.length < 1):
+            raise self._mistake(f"length is {_said(self.length)}; it is a whole number from 1 on")
+
+    def judge(self, text: str) -> str | None:
+        """Why this text is not valid; None where it is."""
+        if not text:
+            return NO_DIGIT
+        if REFUSED in text:
+            return A_CHARACTER_REFUSED
+        found = len(text.replace("\n", ""))
+        if self.length is not None and found != self.length:
+            return f"{found} digits instead of {self.length}" if found > 1 else f"1 digit instead of {self.length}"
+        if self.pattern is not None and re.fullmatch(self.pattern, text) is None:
+            return f"does not match {self.pattern}"
+        return None
+
+    def _mistake(self, what: str) -> UsageError:
+        return UsageError(f"field '{self.name}': {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The fields of a page.
+
+    `size`: width and height of the page in the unit in which the boxes are given (pixels, millimetres); None where
+    they are parts of the page, 0 to 1. `deskew`: "page" or "marks", what the page is straightened by; None where the
+    picture is the page. Raises UsageError for what cannot be.
+    """
+
+    fields: tuple[FormField, ...]
+    size: Numbers | None = None
+    deskew: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.fields:
+            raise UsageError("no fields; each is a [[field]] with a name and a box")
+        if self.deskew is not None and self.deskew not in DESKEW:
+            raise UsageError(f'deskew is {_said(self.deskew)}; it is "page" or "marks", or left out')
+        if self.size is not None:
+            size = _numbers(self.size, 2)
+            if size is None or min(size) <= 0:
+                raise UsageError(f"size is {_said(self.size)}; it is two numbers: [width, height] of the page")
+            object.__setattr__(self, "size", size)
+        names = set()
+        for field in self.fields:
+            if field.name in names:
+                raise UsageError(f"field '{field.name}': there are two of this name")
+            names.add(field.name)
+            self._check_inside(field)
+
+    def _check_inside(self, field: FormField) -> None:
+        width, height = self.size or (1.0, 1.0)
+        x, y, w, h = field.box
+        slack = 1e-9 * max(width, height)
+        if x + w <= width + slack and y + h <= height + slack:
+            return
+        if self.size is None:
+            what = "goes beyond 1; boxes are parts of the page from 0 to 1, unless size = [width, height] is given"
+        else:
+            what = f"goes beyond the page, which is {_number(width)} wide and {_number(height)} high"
+        raise UsageError(f"field '{field.name}': box {_said(field.box)} {what}")
+
+    def parts(self, field: FormField) -> tuple[float, float, float, float]:
+        """A field's box x, y, width, height as parts of the page, 0 to 1."""
+        width, height = self.size or (1.0, 1.0)
+        x, y, w, h = field.box
+        return x / width, y / height, w / width, h / height
+
+
+# Files
+
+
+def load_form(path: str | os.PathLike[str]) -> Form:
+    """The form in a TOML file. Raises UsageError, one line that names the file and the field."""
+    try:
+        if os.path.isdir(path):
+            raise UsageError(f"{path}: a folder, not a form file")
+        if not os.path.isfile(path) and os.path.exists(path):
+            raise UsageError(f"{path}: not a form file")
+        with open(path, "rb") as file:
+            data = file.read(MAX_FORM_BYTES + 1)
+        if len(data) > MAX_FORM_BYTES:
+            raise UsageError(f"{path}: more than {MAX_FORM_BYTES // 1_000_000} MB; not a form file")
+        return parse_form(data.decode())
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not a text in UTF-8") from None
+    except UsageError as error:
+        message = str(error)
+        raise UsageError(message if message.startswith(f"{path}: ") else f"{path}: {message}") from None
+
+
+def parse_form(text: str) -> Form:
+    """The form that a TOML text describes. Raises UsageError."""
+    try:
+        said = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"not valid TOML: {error}") from None
+    listed = said.pop("field", [])
+    _check_keys(said, ("size", "deskew", "field"), "")
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise UsageError("each field begins with [[field]], in two brackets")
+    return Form(tuple(_field(entry, place) for place, entry in enumerate(listed, 1)), **said)
+
+
+def _field(entry: dict[str, Any], place: int) -> FormField:
+    if "name" not in entry:
+        raise UsageError(f"field {place} has no name")
+    where = f"field '{entry['name']}': "
+    _check_keys(entry, tuple(field.name for field in fields(FormField)), where)
+    if "box" not in entry:
+        raise UsageError(f"{where}has no box; it is [x, y, width, height]")
+    return FormField(**entry)
+
+
+def _check_keys(said: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
+    for key in said:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise UsageError(f"{where}no key is called '{key}'; {hint}")
+
+
+def form_as_toml(form: Form) -> str:
+    """The form as TOML; `parse_form` gives the same form back."""
+    head = []
+    if form.deskew is not None:
+        head.append(f"deskew = {_text(form.deskew)}")
+    if form.size is not None:
+        head.append(f"size = {_said(form.size)}")
+    blocks = ["\n".join(head)] if head else []
+    for field in form.fields:
+        lines = ["[[field]]", f"name = {_text(field.name)}", f"box = {_said(field.box)}"]
+        if field.pattern is not None:
+            lines.append(f"pattern = {_text(field.pattern)}")
+        if field.length is not None:
+            lines.append(f"length = {field.length}")
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _text(value: str) -> str:
+    """A TOML string; one with backslashes literally, as people write patterns."""
+    if "\\" in value and "'" not in value and value.isprintable():
+        return f"'{value}'"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _said(value: object) -> str:
+    """A value as it stands in the file."""
+    if isinstance(value, (tuple, list)):
+        return f"[{', '.join(map(_said, value))}]"
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _text(value) if isinstance(value, str) else str(value)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def _numbers(value: object, count: int) -> Numbers | None:
+    if not isinstance(value, (tuple, list)) or len(value) != count:
+        return None
+    if not all(type(n) in (int, float) and math.isfinite(n) for n in value):
+        return None
+    return tuple(float(n) for n in value)
+
+
+# Reading
+
+
+def read_form(form: Form, page: Page, read: Callable[[Page], Reading]) -> Reading:
+    """What `read` finds on the page, with the form's fields. With `deskew`, only what is on the straightened page.
+
+    All boxes are in pixels of the upright original picture. Raises PictureError where the page cannot be straightened
+    or is not shaped like the form.
+    """
+    aspect = None if form.size is None else form.size[0] / form.size[1]
+    if form.deskew is None:
+        if aspect is not None and abs(math.log(page.width / page.height / aspect)) > SHAPE_TOLERANCE:
+            raise PictureError(
+                f"{page.width}x{page.height} pixels are not of the form's shape, which is {_said(form.size)}; "
+                "crop it to the page, or let deskew straighten it"
+            )
+        reading = read(page)
+        to_picture, digits = np.eye(3), reading.digits
+    else:
+        frame = page.grey if page.preview is None else page.colour()
+        straight = straighten(frame, DESKEW[form.deskew](frame), aspect)
+        scale = page.width / frame.shape[1], page.height / frame.shape[0]
+        flat = page_of(straight.frame)
+        reading = read(replace(flat, width=round(flat.width * scale[0]), height=round(flat.height * scale[1])))
+        to_picture = _rescaled(straight.to_picture, scale, (reading.width / flat.width, reading.height / flat.height))
+        digits = tuple(
+            replace(digit, box=mapped_box(to_picture, digit.box, page.width, page.height)) for digit in reading.digits
+        )
+    centres = [(x + w / 2, y + h / 2) for x, y, w, h in (digit.box for digit in reading.digits)]
+    found = []
+    for field in form.fields:
+        x, y, w, h = form.parts(field)
+        x, y, w, h = x * reading.width, y * reading.height, w * reading.width, h * reading.height
+        inside = [d for d, (cx, cy) in zip(digits, centres, strict=True) if x <= cx < x + w and y <= cy < y + h]
+        box = mapped_box(to_picture, (x, y, w, h), page.width, page.height)
+        found.append(_filled(field, inside, box))
+    return Reading(page.width, page.height, digits, tuple(found))
+
+
+def _rescaled(
+    matrix: NDArray[np.float64], picture: tuple[float, float], page: tuple[float, float]
+) -> NDArray[np.float64]:
+    """A map between pixels of reduced pictures as one between those of the originals, larger by these factors."""
+
+    def enlarged(factors: tuple[float, float]) -> NDArray[np.float64]:
+        # Pixel centres lie at whole numbers, so a picture's corner is at -1/2.
+        across, down = factors
+        return np.array([(across, 0, (across - 1) / 2), (0, down, (down - 1) / 2), (0, 0, 1)])
+
+    return np.asarray(enlarged(picture) @ matrix @ np.linalg.inv(enlarged(page)), np.float64)
+
+
+def _filled(field: FormField, digits: list[Digit], box: tuple[int, int, int, int]) -> Field:
+    lines: dict[int, str] = {}
+    for digit in digits:
+        lines[digit.line] = lines.get(digit.line, "") + digit.text
+    text = "\n".join(lines.values())
+    reason = field.judge(text)
+    confidence = min((digit.confidence for digit in digits), default=0.0)
+    return Field(field.name, text, text if reason is None else None, confidence, reason is None, reason, box)
