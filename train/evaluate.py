@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,20 @@ from edge.errors import EdgeDigitsError
 from edge.reader import DigitReader
 from edge.reading import Box, Reading
 from train.data import DataError
+from train.photos import PACKAGES, photos
 from train.scenes import KINDS, Kind, Scene, contact_sheet, scene
 
 Image = NDArray[np.uint8]
 
 DEFAULT_COUNT = 200  # pages of each kind
+PHOTOS = "photos"  # beside the kinds of scenes
 DEFAULT_OUT = Path("build") / "evaluate"
 MATCH_IOU = 0.5  # boxes that share this much of their union are the same digit
 BOX_SLACK = 1  # pixels: where an edge lies is known to a pixel, and a 1 may be three pixels wide
 LINE_REACH = 0.75  # digit heights: what lies farther from every digit of a line is not in its place
 WORST_PAGES = 12  # of each kind on the contact sheet
+
+PHOTO_SIDE = 1280  # pixels: a photograph is drawn with this longer side at most
 
 RIGHT, WRONG, REFUSED, EXTRA, MISSED = (0, 140, 0), (0, 0, 230), (0, 150, 255), (200, 0, 200), (230, 120, 0)  # BGR
 
@@ -239,6 +243,46 @@ def evaluate(
     return {kind: [s for s in scored if s.kind == kind] for kind in kinds}
 
 
+# Photographs without writing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoSummary:
+    """What was read in photographs in which there is nothing to read."""
+
+    pictures: int
+    packages: tuple[str, ...]
+    """The Debian packages they come from."""
+    false_digits_per_picture: float
+    pictures_with_false_digits: int
+
+
+def read_photos(model: str | None = None) -> tuple[PhotoSummary, list[tuple[Path, Reading]]]:
+    """Reads every photograph; the sum, and the readings with false digits, the worst first. Raises DataError."""
+    reader = _reader(model)
+    readings = [(path, reader.read(path)) for path in photos()]
+    false = [(path, reading) for path, reading in readings if _answered(reading)]
+    total = sum(_answered(reading) for _, reading in false)
+    return (
+        PhotoSummary(len(readings), tuple(PACKAGES), total / len(readings), len(false)),
+        sorted(false, key=lambda pair: -_answered(pair[1])),
+    )
+
+
+def _answered(reading: Reading) -> int:
+    return sum(digit.label is not None for digit in reading.digits)
+
+
+def _drawn_photo(path: Path, reading: Reading) -> Image:
+    picture = np.asarray(cv2.imread(str(path), cv2.IMREAD_COLOR), np.uint8)
+    scale = min(1.0, PHOTO_SIDE / max(picture.shape[:2]))
+    picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+    for digit in reading.digits:
+        x, y, w, h = (round(side * scale) for side in digit.box)
+        _box(picture, (x, y, w, h), REFUSED if digit.label is None else EXTRA, digit.text)
+    return picture
+
+
 # Telling ------------------------------------------------------------------------------------------------------------
 
 
@@ -246,20 +290,14 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2%}"
 
 
-def _report(results: dict[Kind, list[PageScore]]) -> Iterator[str]:
-    for kind, scores in results.items():
-        s = summary(scores)
-        if s.lines:
-            yield (
-                f"{kind:<6}  {s.pages} pages, {s.lines} lines, {s.digits} digits: "
-                f"lines exact {_percent(s.lines_exact)}, segmentation recall {_percent(s.segmentation_recall)}, digit precision {_percent(s.precision)}, "
-                f"false digits a page {s.false_digits_per_page:.3f}; {s.milliseconds_per_page:.1f} ms a page"
-            )
-        else:
-            yield (
-                f"{kind:<6}  {s.pages} pages: false digits a page {s.false_digits_per_page:.3f}; "
-                f"{s.milliseconds_per_page:.1f} ms a page"
-            )
+def _report(kind: str, s: Summary) -> str:
+    false = f"false digits a page {s.false_digits_per_page:.3f}; {s.milliseconds_per_page:.1f} ms a page"
+    if s.lines_exact is None:
+        return f"{kind:<6}  {s.pages} pages: {false}"
+    return (
+        f"{kind:<6}  {s.pages} pages, {s.lines} lines, {s.digits} digits: lines exact {_percent(s.lines_exact)}, "
+        f"segmentation recall {_percent(s.segmentation_recall)}, digit precision {_percent(s.precision)}, {false}"
+    )
 
 
 def _details(results: dict[Kind, list[PageScore]]) -> Iterator[str]:
@@ -339,31 +377,65 @@ def record(results: dict[str, Any], models: Path = Path("models")) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Reads the pages, prints the numbers, writes a contact sheet of the worst."""
-    parser = Parser(prog="python -m train.evaluate", description="Reads synthetic pages and says how well.")
+    parser = Parser(prog="python -m train.evaluate", description="Reads pages whose truth is known and says how well.")
     parser.add_argument("--count", type=count, default=DEFAULT_COUNT, help=f"pages of each kind ({DEFAULT_COUNT})")
-    parser.add_argument("--kind", choices=KINDS, action="append", help="only pages of this kind; may be given again")
+    parser.add_argument(
+        "--kind", choices=[*KINDS, PHOTOS], action="append", help="only these; may be given again (default: all)"
+    )
     parser.add_argument("--seed", type=seed, default=0, help="of the first page (0)")
     parser.add_argument("--model", help="the .tflite file (default: the one that ships)")
     parser.add_argument("--jobs", type=count, default=1, help="processes (1)")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help=f"folder of the contact sheets ({DEFAULT_OUT})")
     parser.add_argument("--details", action="store_true", help="also say where lines were lost")
-    args: argparse.Namespace = parser.parse_args(argv)
-    kinds = tuple(args.kind or KINDS)
+    parser.add_argument("--speed", action="store_true", help="measure time, memory and the smallest digits instead")
+    parser.add_argument("--record", action="store_true", help="keep the results in models/metrics.json")
+    options = parser.parse_args(argv)
     try:
-        results = evaluate(kinds, args.count, args.seed, model=args.model, jobs=args.jobs)
-        for line in _report(results):
-            print(line)
-        if args.details:
-            for line in _details(results):
-                print(line)
-        for kind in kinds:
-            _write_sheet(args.out / f"worst-{kind}.png", worst_pages(results[kind], args.model))
+        results = _measure_speed(options) if options.speed else _measure(options)
+        if options.record:
+            record(results)
     except EdgeDigitsError as error:
         print(f"train.evaluate: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    wanted = options.kind or [*KINDS, PHOTOS]
+    kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind in wanted)
+    scores = evaluate(kinds, options.count, options.seed, model=options.model, jobs=options.jobs)
+    results: dict[str, Any] = {"seed": options.seed} if kinds else {}
+    for kind in kinds:
+        results[kind] = asdict(summary(scores[kind]))
+        print(_report(kind, summary(scores[kind])), flush=True)
+    if PHOTOS in wanted:
+        try:
+            found, false = read_photos(options.model)
+        except DataError as error:
+            print(f"{PHOTOS}  skipped: {error}")
+        else:
+            results[PHOTOS] = asdict(found)
+            print(
+                f"{PHOTOS}  {found.pictures} without writing: false digits a picture "
+                f"{found.false_digits_per_picture:.3f}, in {found.pictures_with_false_digits} pictures"
+            )
+            _write_sheet(options.out / f"worst-{PHOTOS}.png", [_drawn_photo(*pair) for pair in false[:WORST_PAGES]])
+    if options.details:
+        for line in _details(scores):
+            print(line)
+    for kind in kinds:
+        _write_sheet(options.out / f"worst-{kind}.png", worst_pages(scores[kind], options.model))
+    return results
+
+
+def _measure_speed(options: argparse.Namespace) -> dict[str, Any]:
+    from train.speed import measure_speed
+
+    found = measure_speed(options.model)
+    print("\n".join(found.lines()))
+    return {"speed": asdict(found)}
 
 
 if __name__ == "__main__":

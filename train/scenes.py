@@ -212,6 +212,28 @@ def scene(seed: int, kind: Kind) -> Scene:
     return _photograph(plan, rng, seed, kind, size)
 
 
+def photograph(seed: int, size: tuple[int, int], digit_height: float, lines: Sequence[int]) -> Scene:
+    """A plain page of a given size, to time its reading: `lines` of so many digits each, none touching.
+
+    size: width and height in pixels. digit_height: pixels, give or take HEIGHT_JITTER. Raises ValueError where they do
+    not fit, and DataError.
+    """
+    rng = np.random.default_rng([seed, 0xF070])
+    plan = Plan(*size, rng.uniform(-2, 2))
+    pitch = (size[1] - 2 * MARGIN) / (len(lines) + 0.5)
+    for row, digits in enumerate(lines):
+        baseline = (row + 1 - (len(lines) + 0.5) / 2) * pitch
+        room = plan.room(baseline - 1.3 * digit_height, baseline + 0.3 * digit_height)
+        step = 1.5 * digit_height
+        if room is None or room[1] - room[0] < digits * step or pitch < 1.5 * digit_height:
+            raise ValueError(f"{digits} digits {digit_height:.0f} pixels high do not fit {size}")
+        start = room[0] + (room[1] - room[0] - digits * step) / 2
+        for k in range(digits):
+            mark = _digit(rng, 0.0, baseline, digit_height, float(np.mean(STROKE_LEVELS)), row)
+            plan.marks.append(_moved(mark, start + k * step))
+    return _photograph(plan, rng, seed, "normal", digit_height)
+
+
 def _digit_height(rng: np.random.Generator, height: int) -> float:
     choice = rng.random()
     if choice < SINGLE_PART:
