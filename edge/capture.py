@@ -35,7 +35,7 @@ from edge.source import PICTURE_SUFFIXES, find
 
 Image = NDArray[np.uint8]
 
-OPEN_SECONDS = 5.0  # for a camera or a stream to answer
+OPEN_SECONDS = 7.0  # for a stream to open; of RTSP, FFmpeg first wants 20 frames, to know how many there are a second
 FRAME_SECONDS = 5.0  # for the next frame to come; a stream that is slower has stopped
 PROBE_SECONDS = 2.0  # for a server to say why it gives no stream
 WAIT_SECONDS = 0.1  # how long read() waits before it says that there is nothing yet
@@ -376,7 +376,7 @@ def _why_no_stream(url: str) -> str:
     if status >= http.HTTPStatus.BAD_REQUEST:
         reason = http.HTTPStatus(status).phrase if status in http.HTTPStatus._value2member_map_ else ""
         return f"the server answers {status} {reason}".rstrip()
-    return "the server answers, but with no video that can be decoded"
+    return f"the server answers, but no video that can be decoded came within {OPEN_SECONDS:g} s"
 
 
 def _http_status(parts: urllib.parse.SplitResult, host: str, port: int) -> int:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge import commands
+from edge import commands, watch
 from edge.arguments import WRONG_COMMAND_LINE, Parser, count, share
 from edge.errors import EdgeDigitsError
 from edge.terminal import DEBUG_VARIABLE, PROGRAM, complain, drop_standard_output, take_standard_error
@@ -71,6 +71,7 @@ def _parser() -> Parser:
     groups = _groups()
     _add_classify(added, groups)
     _add_read(added, groups)
+    watch.add_parser(added, groups)
     _add_info(added, groups)
     return parser
 
