@@ -53,6 +53,8 @@ class ModelCard:
     """`logits` or `probabilities`."""
     temperature: float
     rejection_threshold: float
+    none: str | None
+    """The label that stands for what is none of the others."""
     data_name: str
     data_sha256: str
 
@@ -84,6 +86,7 @@ def edge_json(card: ModelCard) -> str:
             "output": card.output,
             "temperature": card.temperature,
             "rejection_threshold": card.rejection_threshold,
+            "none": card.none,
             "training_data": {"name": card.data_name, "sha256": card.data_sha256},
         },
         indent=2,

@@ -38,7 +38,9 @@ RANGE_TIE = 0.005  # accuracies this near are told apart by likelihood: many net
 TINY = 1e-12  # added to a probability before its logarithm
 GUESSING = 1.05  # times the share of the commonest class: below it a model is no better than a guess
 TEMPERATURE_DIGITS = 6  # significant, in the model file: its bytes must not hang on the last bits of a sum
-REJECTION_THRESHOLD = 0.0  # nothing is refused by default
+NO_THRESHOLD = 0.0  # of a model that has no class for what is none of the others: nothing is refused
+REFUSED_DIGITS = 0.001  # of the validation pictures of digits, that the threshold may refuse at most
+THRESHOLD_STEP = 1e-4  # to which the threshold is rounded, downwards
 PROBABILITY_TOLERANCE = 1e-3  # of a row's sum, for an output to count as probabilities
 
 PACKAGES = ("tensorflow", "keras", "numpy", "ai-edge-litert", "tflite-runtime")
@@ -108,7 +110,8 @@ def convert(
     # The splits are those of the training: another seed would validate on pictures the model has learnt.
     split = int(training.get("seed", seed))
     dataset = train_data.load(data, seed=split) if data is None or isinstance(data, str | Path) else data
-    names, classes = _labels(source, dataset.labels, labels)
+    none = _none_label(training, source, dataset.labels)
+    names, classes = _labels(source, dataset.labels if none is None else (*dataset.labels, none), labels)
     validation_labels, test_labels = classes[dataset.validation_labels], classes[dataset.test_labels]
 
     bounds = _input_range(source, dataset, validation_labels, input_range, training, seed, say)
@@ -126,7 +129,7 @@ def convert(
 
     card = ModelCard(
         name=name,
-        description=f"Tells which of {len(names)} classes a handwritten character belongs to.",
+        description=f"Tells which of {len(names) - (none is not None)} classes a handwritten character belongs to.",
         labels=names,
         height=source.height,
         width=source.width,
@@ -134,7 +137,8 @@ def convert(
         input_range=bounds,
         output="logits",
         temperature=1.0,
-        rejection_threshold=REJECTION_THRESHOLD,
+        rejection_threshold=NO_THRESHOLD,
+        none=none,
         data_name=dataset.name,
         data_sha256=dataset.checksum,
     )
@@ -161,7 +165,11 @@ def convert(
             _refuse_a_loss(results[variant], expected_accuracy, len(validation_labels))
         logits = measure.run(content, described, calibration_images, runtimes[0]).logits
         temperature = results[variant]["temperature"] = _temperature(logits, calibration_labels)
-        files[variant] = packed(content, replace(described, temperature=temperature))
+        threshold = NO_THRESHOLD
+        if none is not None:
+            threshold = rejection_threshold(logits[: len(validation_labels)], names.index(none), temperature)
+        results[variant]["rejection_threshold"] = threshold
+        files[variant] = packed(content, replace(described, temperature=temperature, rejection_threshold=threshold))
     paths = {variant: out / f"{name}-{variant}.tflite" for variant in files}
 
     with tempfile.TemporaryDirectory() as folder:
@@ -177,6 +185,8 @@ def convert(
             for runtime in runtimes:
                 logits = measure.run(contents[variant], card, dataset.test_images, runtime).logits
                 figures = _figures(logits, test_labels, expected["test"], results[variant]["temperature"])
+                if none is not None:
+                    figures |= _refusals(logits, test_labels, names.index(none), results[variant])
                 time = measure.microseconds_per_glyph(path, dataset.test_images, runtime)
                 results[variant].setdefault("microseconds_per_glyph", {})[runtime] = round(time, 1)
                 results[variant].setdefault("runtimes", {})[runtime] = figures
@@ -199,7 +209,8 @@ def convert(
         "input_range": list(bounds),
         "output": card.output,
         "temperature": results[lead]["temperature"],
-        "rejection_threshold": card.rejection_threshold,
+        "rejection_threshold": results[lead]["rejection_threshold"],
+        "none": none,
         "pictures": {"validation": len(validation_labels), "test": len(test_labels)},
         "runtimes": list(runtimes),
         "variants": results,
@@ -245,6 +256,12 @@ def _training_of(model: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _none_label(training: dict[str, Any], source: Source, in_data: tuple[str, ...]) -> str | None:
+    """The label that our own training added to those of the data for what is none of them."""
+    none = training.get("none")
+    return none if isinstance(none, str) and none not in in_data and source.classes == len(in_data) + 1 else None
 
 
 def _labels(
@@ -386,6 +403,31 @@ def _temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> floa
     from train.calibration import fit_temperature
 
     return float(f"{fit_temperature(logits, labels):.{TEMPERATURE_DIGITS}g}")
+
+
+def rejection_threshold(logits: NDArray[np.float32], none: int, temperature: float) -> float:
+    """The largest confidence that refuses at most REFUSED_DIGITS of the digits whose logits (n, classes) these are.
+
+    none: which class stands for no digit; the confidence is the probability of the likeliest of the others.
+    """
+    confidence = np.sort(_digit_confidence(logits, none, temperature))
+    allowed = int(REFUSED_DIGITS * len(confidence))
+    return round(max(0.0, float(confidence[allowed]) // THRESHOLD_STEP * THRESHOLD_STEP), 4)
+
+
+def _digit_confidence(logits: NDArray[np.float32], none: int, temperature: float) -> NDArray[np.float64]:
+    from train.calibration import softmax
+
+    return np.asarray(np.delete(softmax(logits, temperature), none, axis=1).max(axis=1), np.float64)
+
+
+def _refusals(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], none: int, variant: dict[str, Any]
+) -> dict[str, float]:
+    """What the rejection threshold does to the test data."""
+    answered = _digit_confidence(logits, none, variant["temperature"]) >= variant["rejection_threshold"]
+    right = np.delete(logits, none, axis=1).argmax(axis=1) == labels - (labels > none)
+    return {"answered_right": float(np.mean(answered & right)), "refused": float(np.mean(~answered))}
 
 
 def _figures(

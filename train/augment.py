@@ -33,6 +33,8 @@ ELASTIC_SHIFT = 0.9  # pixels of the glyph, standard deviation at the knots
 DIGIT_HEIGHT = (24, 64)  # pixels of the canvas the digit is drawn on
 MARGIN = (1.04, 2.0)  # canvas over digit
 PEN_WIDER = 1.1  # pixels of the glyph added on each side of a stroke, at most
+MARKER_WIDER = 2.0  # the same for a marker or a brush
+MARKER_PART = 0.04  # of the digits are written with one
 PEN_FINER = 0.6  # pixels taken from each side, at most
 PEN_FINEST = 1.1  # pixels of the glyph: a stroke is not made finer than this
 PAPER = (110, 255)  # grey levels
@@ -150,7 +152,8 @@ def _other_pen(ink: Image, unit: float, rng: np.random.Generator) -> Image:
     if choice < 0.4:
         return ink
     if choice < 0.7:
-        change, verb = rng.random() * PEN_WIDER, cv2.dilate
+        widest = MARKER_WIDER if choice < 0.4 + MARKER_PART else PEN_WIDER
+        change, verb = rng.random() * widest, cv2.dilate
     else:
         width = stroke_width(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1]) / unit
         change, verb = min(rng.random() * PEN_FINER, (width - PEN_FINEST) / 2), cv2.erode

@@ -31,8 +31,9 @@ def write_report(model: keras.Model, data: Dataset, record: dict[str, Any], out:
     logits = logits_of(model, data.test_images)
     probabilities = softmax(logits, record["results"]["temperature"])
     learning_curves(record["history"], folder / "learning_curves.png")
-    confusion_matrix(probabilities, data, folder / "confusion_matrix.png")
-    worst_mistakes(probabilities, data, folder / "worst_mistakes.png")
+    read_as = tuple(record["labels"])
+    confusion_matrix(probabilities, data, read_as, folder / "confusion_matrix.png")
+    worst_mistakes(probabilities, data, read_as, folder / "worst_mistakes.png")
     reliability_diagrams(
         {"as trained": softmax(logits), "with the fitted temperature": probabilities},
         data.test_labels,
@@ -69,12 +70,13 @@ def learning_curves(history: dict[str, list[dict[str, float]]], path: Path) -> N
     _save(figure, path)
 
 
-def confusion_matrix(probabilities: NDArray[np.floating], data: Dataset, path: Path) -> None:
-    """What was read as what: counts of test digits, the mistakes coloured."""
-    classes = len(data.labels)
-    counts = np.zeros((classes, classes), int)
+def confusion_matrix(probabilities: NDArray[np.floating], data: Dataset, read_as: tuple[str, ...], path: Path) -> None:
+    """What was read as what: counts of test digits, the mistakes coloured; read_as: the label of each output."""
+    classes = len(read_as)
+    counts = np.zeros((len(data.labels), classes), int)
     np.add.at(counts, (data.test_labels, probabilities.argmax(axis=1)), 1)
-    mistakes = counts - np.diag(np.diag(counts))
+    mistakes = counts.copy()
+    np.fill_diagonal(mistakes, 0)
     side = 2 + 0.42 * min(classes, 40)
     figure, axes = plt.subplots(figsize=(side, side), layout="constrained")
     axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(1, mistakes.max()))
@@ -95,14 +97,14 @@ def confusion_matrix(probabilities: NDArray[np.floating], data: Dataset, path: P
         xlabel="read as",
         ylabel="is",
         xticks=range(classes),
-        yticks=range(classes),
-        xticklabels=data.labels,
+        yticks=range(len(data.labels)),
+        xticklabels=read_as,
         yticklabels=data.labels,
     )
     _save(figure, path)
 
 
-def worst_mistakes(probabilities: NDArray[np.floating], data: Dataset, path: Path) -> None:
+def worst_mistakes(probabilities: NDArray[np.floating], data: Dataset, read_as: tuple[str, ...], path: Path) -> None:
     """The test glyphs read wrong, the most confident mistakes first: what it is, what was read, how sure."""
     said = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
@@ -118,7 +120,7 @@ def worst_mistakes(probabilities: NDArray[np.floating], data: Dataset, path: Pat
     for axes, k in zip(grid.flat, wrong, strict=False):
         axes.imshow(data.test_images[k], cmap="gray_r", vmin=0, vmax=255, extent=(0, GLYPH_SIZE, 0, GLYPH_SIZE))
         axes.set_title(
-            f"{data.labels[data.test_labels[k]]} read {data.labels[said[k]]}\n{confidence[k]:.0%}",
+            f"{data.labels[data.test_labels[k]]} read {read_as[said[k]]}\n{confidence[k]:.0%}",
             fontsize=8,
             color=SECOND,
         )

@@ -117,14 +117,14 @@ def draw(form: tuple[tuple[str, Points], ...], rng: np.random.Generator) -> NDAr
     canvas = np.zeros((height + 8 * SUPERSAMPLING, height + 8 * SUPERSAMPLING), np.uint8)
     for kind, points in form:
         at = np.asarray(points) + rng.normal(0, JITTER, (len(points), 2))
-        at = _smooth(at) if kind == "~" else at
+        at = smooth(at) if kind == "~" else at
         pixels = at * (width, height) + 4 * SUPERSAMPLING
         cv2.polylines(canvas, [np.rint(pixels * POINT_FIVE).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 5)
     x, y, w, h = cv2.boundingRect(canvas)
     return to_glyph(Region(x, y, w, h, canvas[y : y + h, x : x + w]))
 
 
-def _smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Points on a Catmull-Rom spline through the control points (n, 2)."""
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     t = np.linspace(0, 1, SMOOTH_STEPS, endpoint=False)[:, None]

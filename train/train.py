@@ -1,4 +1,7 @@
-"""Train the network: rounds of freshly rendered digits, the best on validation kept, a teacher first for `--full`."""
+"""Train the network: rounds of freshly rendered digits, the best on validation kept, a teacher first for `--full`.
+
+Beside the ten digits it learns a last class, `none`, from what is no digit (`train/negatives.py`).
+"""
 
 import contextlib
 import json
@@ -18,6 +21,7 @@ from train.augment import render
 from train.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood, softmax
 from train.data import DataError, Dataset
 from train.model import STUDENT_WIDTHS, TEACHER_WIDTHS, digit_network
+from train.negatives import NONE, Negatives, is_digit_like, make_negatives
 from train.render import Renderer
 from train.strokes import FORMS, drawn_digits
 
@@ -27,6 +31,8 @@ DIGITS = tuple(FORMS)
 PREDICT_BATCH = 500  # glyphs
 RENDERED_SEED = 0x5EED  # validation digits are rendered once, the same for every run
 RENDERED_LIGHT_PART = 0.0  # and none of them in MNIST's own frame
+NEGATIVE_VALIDATION = 3000  # negatives, from fonts and photographs that are not trained on
+NEGATIVE_WEIGHT = 0.1  # of their likelihood in the score that chooses the best epoch, beside the digits'
 BAR_WIDTH = 30  # characters
 
 
@@ -51,14 +57,18 @@ class Profile:
     weight_decay: float = 1e-2
     drawn_part: float = 0.06
     """Digits drawn from strokes, for each image of the ten digits."""
+    negative_part: float = 0.33
+    """Glyphs that are no digit, for each image of the ten digits."""
+    fetched_negatives: bool = True
+    """Whether the handwriting fonts and the photographs are fetched for them."""
     teacher_weight: float = 0.7
     """Share of the teacher's answer in the target; the rest is the label."""
 
 
 PROFILES = {
     "standard": Profile("standard", epochs=16),
-    "full": Profile("full", epochs=60, teacher_epochs=14),
-    "quick": Profile("quick", epochs=3, limit=6000, least=2000, learning_rate=3e-3),
+    "full": Profile("full", epochs=30, teacher_epochs=6),
+    "quick": Profile("quick", epochs=3, limit=6000, least=2000, learning_rate=3e-3, fetched_negatives=False),
 }
 
 
@@ -129,15 +139,29 @@ def train(
     order = rng.permutation(len(data.train_images))[: profile.limit]
     images, labels = data.train_images[order], data.train_labels[order]
     count = len(images)
+    added = 0
+    outputs, negatives = data.labels, None
     if data.labels == DIGITS:
-        drawn, values = drawn_digits(round(profile.drawn_part * len(images)), [seed, 2])
-        mixed = rng.permutation(len(images) + len(drawn))
-        images, labels = np.concatenate([images, drawn])[mixed], np.concatenate([labels, values])[mixed]
+        outputs = (*data.labels, NONE)
+        added = round(profile.drawn_part * count)
+        drawn, values = drawn_digits(added, [seed, 2])
+        negatives = make_negatives(
+            images,
+            labels,
+            round(profile.negative_part * count),
+            min(NEGATIVE_VALIDATION, count),
+            seed,
+            fetched=profile.fetched_negatives,
+        )
+        none = np.full(len(negatives.train), len(DIGITS))
+        images = np.concatenate([images, drawn, negatives.train])
+        labels = np.concatenate([labels, values, none])
+        mixed = rng.permutation(len(images))
+        images, labels = images[mixed], labels[mixed]
     repeats = -(-profile.least // len(images))
-    added = len(images) - count
     images, labels = np.tile(images, (repeats, 1, 1)), np.tile(labels, repeats)
-    rendered = render(data.validation_images, RENDERED_SEED, light_part=RENDERED_LIGHT_PART)
-    one_hot = np.eye(len(data.labels), dtype=np.float32)[labels]
+    validation = _Validation.of(data, negatives)
+    one_hot = np.eye(len(outputs), dtype=np.float32)[labels]
     state = {"checksum": data.checksum, "profile": asdict(profile), "seed": seed}
     folder = out / "checkpoint"
     if not resume or not folder.is_dir():
@@ -148,7 +172,7 @@ def train(
     interrupted = False
     runs: dict[str, Run] = {}
     with Renderer(images, seed, workers or max(2, (os.cpu_count() or 2) - 1)) as renderer:
-        fit = _Fit(data, rendered, images, one_hot, profile, renderer, folder)
+        fit = _Fit(validation, images, one_hot, profile, renderer, folder)
         try:
             teacher = None
             if profile.teacher_epochs:
@@ -163,7 +187,8 @@ def train(
     _save(model, out / "digits.keras")
     record = {
         "data": {"name": data.name, "checksums": data.checksums, "sha256": data.checksum},
-        "labels": list(data.labels),
+        "labels": list(outputs),
+        "none": None if negatives is None else NONE,
         "seed": seed,
         "profile": profile.name,
         "epochs": runs["digits"].epoch,
@@ -178,30 +203,46 @@ def train(
         "images": {
             "training": count,
             "drawn": added,
+            "negatives": {} if negatives is None else negatives.kinds,
             "validation": len(data.validation_images),
             "test": len(data.test_images),
         },
+        "negative_sources": [] if negatives is None else list(negatives.sources),
         "versions": versions(),
         "input_range": [0, 1],
         "output": "logits",
         "seconds": round(sum(epoch["seconds"] for run in runs.values() for epoch in run.history)),
         "history": {name: run.history for name, run in runs.items()},
-        "results": results(model, data, rendered),
+        "results": results(model, data, validation),
     }
     return model, record
 
 
-def results(model: keras.Model, data: Dataset, rendered: Glyphs) -> dict[str, float]:
-    """Accuracies and calibration on validation, on rendered validation and, once, on test."""
-    clean, drawn, test = (logits_of(model, g) for g in (data.validation_images, rendered, data.test_images))
-    calibration = np.concatenate([clean, drawn]), np.tile(data.validation_labels, 2)
+def results(model: keras.Model, data: Dataset, validation: "_Validation") -> dict[str, Any]:
+    """Accuracies and calibration on validation, on rendered validation and, once, on test; and what is refused."""
+    clean, drawn = logits_of(model, validation.digits), logits_of(model, validation.rendered)
+    test = logits_of(model, data.test_images)
+    calibration = np.concatenate([clean, drawn]), np.tile(validation.labels, 2)
     temperature = fit_temperature(*calibration)
-    return {
-        "validation_accuracy": _accuracy(clean, data.validation_labels),
-        "rendered_accuracy": _accuracy(drawn, data.validation_labels),
+    measured = {
+        "validation_accuracy": _accuracy(clean, validation.labels),
+        "rendered_accuracy": _accuracy(drawn, validation.labels),
         "test_accuracy": _accuracy(test, data.test_labels),
         "temperature": temperature,
         "test_ece": expected_calibration_error(softmax(test, temperature), data.test_labels),
+    }
+    if validation.negatives is None:
+        return measured
+    none = len(data.labels)
+    refused = logits_of(model, validation.negatives).argmax(axis=1) == none
+    kinds = np.asarray(validation.kinds)
+    return measured | {
+        "validation_refused": round(float(np.mean(clean.argmax(axis=1) == none)), 6),
+        "rendered_refused": round(float(np.mean(drawn.argmax(axis=1) == none)), 6),
+        "negatives_refused": round(float(np.mean(refused)), 6),
+        "negatives_refused_by_kind": {
+            str(kind): round(float(np.mean(refused[kinds == kind])), 4) for kind in np.unique(kinds)
+        },
     }
 
 
@@ -220,20 +261,40 @@ def versions() -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Validation:
+    """What drives every choice: digits as they are and rendered, and rendered negatives if there is a `none`."""
+
+    digits: Glyphs
+    rendered: Glyphs
+    labels: NDArray[np.int64]
+    negatives: Glyphs | None
+    kinds: tuple[str, ...]
+
+    @classmethod
+    def of(cls, data: Dataset, negatives: Negatives | None) -> "_Validation":
+        rendered = render(data.validation_images, RENDERED_SEED, light_part=RENDERED_LIGHT_PART)
+        if negatives is None:
+            return cls(data.validation_images, rendered, data.validation_labels, None, ())
+        refused = render(negatives.validation, RENDERED_SEED)
+        clear = [k for k, glyph in enumerate(refused) if not is_digit_like(glyph)]
+        kinds = tuple(negatives.validation_kinds[k] for k in clear)
+        return cls(data.validation_images, rendered, data.validation_labels, refused[clear], kinds)
+
+
 class _Fit:
     """What every network of a training shares."""
 
     def __init__(
         self,
-        data: Dataset,
-        rendered: Glyphs,
+        validation: _Validation,
         images: Glyphs,
         targets: NDArray[np.float32],
         profile: Profile,
         renderer: Renderer,
         folder: Path,
     ) -> None:
-        self.data, self.rendered, self.images = data, rendered, images
+        self.validation, self.images = validation, images
         self.targets, self.profile, self.renderer, self.folder = targets, profile, renderer, folder
 
     def run(
@@ -252,21 +313,23 @@ class _Fit:
             print(f"{name}: going on after epoch {run.epoch}", flush=True)
         else:
             run = Run(name, epoch=0, best_score=-np.inf, best_epoch=0, history=[])
-            model = self._compiled(digit_network(len(self.data.labels), widths, name=name), epochs)
+            model = self._compiled(digit_network(self.targets.shape[1], widths, name=name), epochs)
         runs[name] = run
         passes = self.profile.passes
         rounds = self.renderer.rounds(run.epoch // passes, -(-epochs // passes), stream=int(teacher is None))
         glyphs, targets = self.images, self.targets
+        weights = np.ones(len(glyphs), np.float32)
         first = run.epoch
         for epoch in range(first, epochs):
             began = time.monotonic()
             if epoch == first or epoch % passes == 0:
                 glyphs = next(rounds)
-                targets = self._targets(glyphs, teacher)
+                targets, weights = self._targets(glyphs, teacher), self._weights(glyphs)
             title = f"{name} {epoch + 1}/{epochs}"
             fitted = model.fit(
                 as_input(glyphs),
                 targets,
+                sample_weight=weights,
                 batch_size=self.profile.batch_size,
                 initial_epoch=epoch,
                 epochs=epoch + 1,
@@ -284,7 +347,9 @@ class _Fit:
             _replace(state, json.dumps(asdict(run)))
             print(
                 f"{title}  loss {run.history[-1]['loss']:.4f}  validation {measured['validation_accuracy']:.2%}"
-                f"  rendered {measured['rendered_accuracy']:.2%}  {seconds:.0f} s"
+                f"  rendered {measured['rendered_accuracy']:.2%}"
+                + (f"  refused {measured['negatives_refused']:.2%}" if "negatives_refused" in measured else "")
+                + f"  {seconds:.0f} s"
                 f"{'  best' if run.best_epoch == run.epoch else ''}",
                 flush=True,
             )
@@ -295,6 +360,14 @@ class _Fit:
             return self.targets
         said = softmax(logits_of(teacher, glyphs)).astype(np.float32)
         return self.profile.teacher_weight * said + (1 - self.profile.teacher_weight) * self.targets
+
+    def _weights(self, glyphs: Glyphs) -> NDArray[np.float32]:
+        """1 for every glyph but negatives of which rendering left a bar or a ring: nothing is to be learnt of those."""
+        weights = np.ones(len(glyphs), np.float32)
+        if self.validation.negatives is not None:
+            none = np.flatnonzero(self.targets[:, -1])
+            weights[[k for k in none if is_digit_like(glyphs[k])]] = 0
+        return weights
 
     def _compiled(self, model: keras.Model, epochs: int) -> keras.Model:
         profile = self.profile
@@ -317,16 +390,22 @@ class _Fit:
 
         The likelihood, taken at the best temperature, tells models apart whose accuracies differ by a digit or two.
         """
-        labels = self.data.validation_labels
-        clean, drawn = logits_of(model, self.data.validation_images), logits_of(model, self.rendered)
+        labels = self.validation.labels
+        clean, drawn = logits_of(model, self.validation.digits), logits_of(model, self.validation.rendered)
         both = np.concatenate([clean, drawn])
         twice = np.concatenate([labels, labels])
-        nll = negative_log_likelihood(both, twice, fit_temperature(both, twice))
-        return {
+        temperature = fit_temperature(both, twice)
+        nll = negative_log_likelihood(both, twice, temperature)
+        measured = {
             "validation_accuracy": _accuracy(clean, labels),
             "rendered_accuracy": _accuracy(drawn, labels),
-            "score": round(-nll, 6),
         }
+        if self.validation.negatives is not None:
+            said = logits_of(model, self.validation.negatives)
+            none = np.full(len(said), said.shape[1] - 1)
+            measured["negatives_refused"] = _accuracy(said, none)
+            nll += NEGATIVE_WEIGHT * negative_log_likelihood(said, none, temperature)
+        return measured | {"score": round(-nll, 6)}
 
 
 def _accuracy(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
