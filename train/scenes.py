@@ -19,9 +19,12 @@ from typing import Literal, NamedTuple, get_args
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
 
 from edge.arguments import Parser, count, seed
 from train.data import DATA_FOLDER, DataError, fetch_mnist, read_idx
+from train.fonts import font_files
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -48,6 +51,7 @@ HEIGHT_JITTER = 0.07  # a digit's height strays so far from its line's, both way
 BASELINE_JITTER = 0.04  # of the digit's height
 WIDEST = 1.1  # a digit is no wider than this, in digit heights
 OVERLAPS = (0.02, 0.05)  # in digit heights: how deep touching inks run into each other; at least a pixel
+LONGEST_TOUCH = 0.3  # of their height: touching digits share no more rows of ink
 TOUCH_TRIES = 8
 DEEPEST_TOUCH = 0.25  # of the narrower digit's width: boxes of touching digits overlap by less
 
@@ -89,8 +93,13 @@ BOARDS = ((48, 60, 44), (40, 40, 40), (70, 62, 50), (58, 72, 50))  # BGR
 CHALKS = ((235, 238, 240), (170, 225, 235), (225, 205, 190), (190, 190, 235))  # BGR
 
 # Letters that nobody takes for a digit, alone or in a hand's way of writing them.
-LETTERS = "acdefhkmnprtuvwxACEFHKMNPRUVWX"
-HERSHEY = (cv2.FONT_HERSHEY_SCRIPT_SIMPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX, cv2.FONT_HERSHEY_SIMPLEX)
+LETTERS = "acdefhkmnprtuvwxACEFHKMNPRTUVWX"
+WORDS = (
+    "Name", "name", "rent", "Rent", "tax", "Tax", "water", "Water", "paper", "Market", "cake", "tea", "nut", "Fee",
+    "Uhr", "Haven", "exact", "Kunde", "Preuve", "carte", "Rate", "Mark", "Frau", "Herr", "An", "am", "Ware", "net",
+)  # fmt: skip
+WORD_PART = 0.6  # of what stands there are words, the rest letters by chance
+FONT_TRIAL = 100  # pixels: font size at which the height of capitals is measured
 
 SHEET_COLUMNS = 3
 SHEET_WIDTH = 640  # pixels of one page
@@ -263,7 +272,10 @@ def _digit_mask(index: int, height: float, level: float) -> Floats:
 
 
 def _touch(left: Mark, right: Mark, overlap: float) -> float | None:
-    """Where `right` has to stand so that its ink runs into that of `left`; None where their inks never meet."""
+    """Where `right` has to stand so that its ink runs into that of `left`.
+
+    None where their inks never meet, or only along so much of their height that nobody could tell them apart.
+    """
     shift = round((right.y - left.y) * OVERSAMPLING)
     ends = _reach(left.mask)
     starts = right.mask.shape[1] - _reach(right.mask[:, ::-1])
@@ -272,7 +284,8 @@ def _touch(left: Mark, right: Mark, overlap: float) -> float | None:
         for row in range(len(starts))
         if 0 <= row + shift < len(ends) and ends[row + shift] > 0 and starts[row] < right.mask.shape[1]
     ]
-    if not gaps:
+    deep = np.asarray(gaps) - min(gaps, default=0) <= overlap * OVERSAMPLING
+    if not gaps or deep.sum() > LONGEST_TOUCH * max(len(left.mask), len(right.mask)):
         return None
     return left.x + (-min(gaps)) / OVERSAMPLING - overlap
 
@@ -354,6 +367,9 @@ def _write_number(
     meant = int(rng.integers(*LINE_DIGITS, endpoint=True))
     spacing = rng.uniform(SPACINGS[0] + 0.05, 0.5)
     cell = size * rng.uniform(1.15, 1.4)
+    # Two touch, never three in a row; and none in cells of their own.
+    share = TOUCHING[kind] / (1 - BOXED_PART / 2 * (kind == "hard"))
+    attempts, touched = share / (1 - share), False
     marks: list[Mark] = []
     for k in range(meant):
         mark = _digit(rng, 0.0, baseline, size, level, line)
@@ -361,7 +377,7 @@ def _write_number(
             mark = _moved(mark, k * cell + (cell - mark.width) * rng.uniform(0.35, 0.65))
         elif marks:
             meet = None
-            if rng.random() < TOUCHING[kind] / (1 - BOXED_PART / 2 * (kind == "hard")):
+            if not touched and rng.random() < attempts:
                 # Some pairs meet only deep inside one another, where nobody could tell them apart: another digit then.
                 for _ in range(TOUCH_TRIES):
                     meet = _touch(marks[-1], mark, max(1.0, size * rng.uniform(*OVERLAPS)))
@@ -371,7 +387,9 @@ def _write_number(
                     meet, mark = None, _digit(rng, 0.0, baseline, size, level, line)
             if meet is None:
                 gap = np.clip(spacing + rng.normal() * 0.08, *SPACINGS) * size
-                meet = marks[-1].x + marks[-1].width + gap
+                touched, meet = False, marks[-1].x + marks[-1].width + gap
+            else:
+                touched = True
             mark = _moved(mark, meet)
         marks.append(mark)
     while len(marks) >= LINE_DIGITS[0]:
@@ -401,21 +419,36 @@ def _rectangle(left: float, top: float, right: float, bottom: float) -> NDArray[
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], float)
 
 
+@cache
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(_font_files()[name]), size)
+
+
+@cache
+def _font_files() -> dict[str, Path]:
+    return font_files("test")
+
+
 def _letters(rng: np.random.Generator, text: str, size: float) -> Floats:
-    """A word's ink, its capitals `size` pixels high on the page."""
-    face = HERSHEY[int(rng.integers(len(HERSHEY)))]
-    scale = OVERSAMPLING * size / 21  # Hershey capitals are 21 units high
-    thick = max(1, round(OVERSAMPLING * size * rng.uniform(0.06, 0.12)))
-    (w, h), below = cv2.getTextSize(text, face, scale, thick)
-    canvas = np.zeros((h + below + 4 * thick, w + 4 * thick), np.uint8)
-    cv2.putText(canvas, text, (2 * thick, h + 2 * thick), face, scale, 255, thick, cv2.LINE_AA)
-    x, y, w, h = cv2.boundingRect(canvas)
-    return canvas[y : y + h, x : x + w].astype(np.float32) / 255
+    """A word's ink in some handwriting font, its capitals `size` pixels high on the page. Raises DataError."""
+    name = sorted(_font_files())[rng.integers(len(_font_files()))]
+    _, top, _, bottom = _font(name, FONT_TRIAL).getbbox("H")
+    font = _font(name, max(6, round(FONT_TRIAL * OVERSAMPLING * size / (bottom - top))))
+    left, top, right, bottom = font.getbbox(text)
+    room = 2 * OVERSAMPLING  # some fonts draw a little outside their own boxes
+    canvas = PillowImage.new("L", (int(right - left) + 2 * room, int(bottom - top) + 2 * room))
+    ImageDraw.Draw(canvas).text((room - left, room - top), text, fill=255, font=font)
+    ink = np.asarray(canvas)
+    x, y, w, h = cv2.boundingRect(ink)
+    return ink[y : y + h, x : x + w].astype(np.float32) / 255
 
 
 def _write_word(plan: Plan, rng: np.random.Generator, x: float, baseline: float, size: float, end: float) -> float:
     """Writes a word of letters from x on, if it fits; says where it ends."""
-    letters = "".join(rng.choice(list(LETTERS), int(rng.integers(2, 8))))
+    if rng.random() < WORD_PART:
+        letters = str(rng.choice(WORDS))
+    else:
+        letters = "".join(rng.choice(list(LETTERS), int(rng.integers(2, 8))))
     size *= rng.uniform(0.7, 1.0)
     mask = _letters(rng, letters, size)
     mark = Mark(mask, x, baseline - mask.shape[0] / OVERSAMPLING)
@@ -623,10 +656,13 @@ def _photograph(plan: Plan, rng: np.random.Generator, seed: int, kind: Kind, siz
     texture = 1 + rng.uniform(0.002, 0.012) * _smooth_noise(rng, height, width, rng.uniform(1, 3))
     texture += rng.uniform(0, 0.012) * _smooth_noise(rng, height, width, rng.uniform(8, 40))
     sheet *= texture[..., None]
+    coloured = contrast > COLOUR_GAIN * _contrast(paper, ink_colour, channels=False)
     if plan.rules:
         colour = np.array([(205, 150, 110), (160, 160, 160), (140, 140, 220)][rng.integers(3)], float)
         light_on_dark = paper.mean() < 100
-        strength = rng.uniform(0.15, 0.55) * min(1.0, 2.2 * contrast)
+        strength = (
+            rng.uniform(0.15, 0.55) * min(1.0, 2.2 * contrast) * (0.6 if size < DIGIT_HEIGHTS[0] or coloured else 1)
+        )
         target = paper * 1.5 if light_on_dark else np.minimum(colour, paper)
         cover = _strokes(plan, plan.rules)[0][..., None] * np.float32(strength)
         sheet += cover * (target.astype(np.float32) - sheet)
@@ -661,7 +697,7 @@ def _photograph(plan: Plan, rng: np.random.Generator, seed: int, kind: Kind, siz
         "ruled": plan.rules, "boxed": plan.boxes, "letters or drawings": distractors, "touching": plan.touching,
         "small": size < DIGIT_HEIGHTS[0], "large": size > DIGIT_HEIGHTS[1], "faint": contrast < FAINT,
         "light on dark": paper.mean() < ink_colour.mean(), "shadow": shadowed,
-        "colour": contrast > COLOUR_GAIN * _contrast(paper, ink_colour, channels=False),
+        "colour": coloured,
     }  # fmt: skip
     return Scene(
         seed, kind, frame, lines, tuple(digits), tuple(distractors), plan.angle, contrast, plan.touching,
