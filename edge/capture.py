@@ -128,7 +128,7 @@ def open_source(text: str, *, every_frame: bool = False, new_only: bool = False)
     if found:
         if scheme.lower() not in PORTS:
             known = ", ".join(f"{known}://" for known in PORTS)
-            raise SourceError(f"{_without_secrets(text)}: no stream that is known here; {known} are")
+            raise SourceError(f"{_without_secrets(text)}: not a stream that is known here; {known} are")
         return Video(text, every_frame=every_frame)
     if text.isascii() and text.isdigit():
         return Camera(f"{CAMERAS}{int(text)}")
@@ -316,8 +316,9 @@ class Video:
 def _capture(where: str, backend: int, *settings: int) -> Any:
     """An opened cv2.VideoCapture, or None."""
     try:
+        where.encode()  # OpenCV 4.11 dies of a name that is not UTF-8
         capture = cv2.VideoCapture(where, backend, settings)
-    except (cv2.error, UnicodeError):  # a file name that is not UTF-8
+    except (cv2.error, UnicodeError):
         return None
     if not capture.isOpened():
         capture.release()
@@ -329,7 +330,8 @@ def _without_secrets(url: str) -> str:
     """The URL without the user and the password in it, nor the values of parameters that sound like one."""
     try:
         parts = urllib.parse.urlsplit(url)
-    except ValueError:
+        _ = parts.port
+    except ValueError:  # perhaps a password with a slash in it
         return url.partition("://")[0] + "://..."
     parameters = [
         f"{name}=..." if equals and SECRETS.search(name) else name + equals + value
@@ -355,10 +357,12 @@ def _why_no_stream(url: str) -> str:
     """What the server says to a plain request; OpenCV keeps to itself why it did not open the stream."""
     try:
         parts = urllib.parse.urlsplit(url)
-        host = parts.hostname
-        port = parts.port or PORTS[parts.scheme.lower()]
-        if not host:
-            return "there is no host in this address"
+        host, port = parts.hostname, parts.port or PORTS[parts.scheme.lower()]
+    except ValueError:
+        return "the address cannot be understood; in a user or a password, write / as %2F, : as %3A and @ as %40"
+    if not host:
+        return "there is no host in this address"
+    try:
         if parts.scheme.lower() in ("http", "https"):
             status = _http_status(parts, host, port)
         else:
@@ -367,8 +371,6 @@ def _why_no_stream(url: str) -> str:
         return "no host of this name is known"
     except TimeoutError:
         return "no answer"
-    except ssl.SSLCertVerificationError as error:
-        return f"the certificate of its server is not trusted: {error.verify_message}"
     except (OSError, http.client.HTTPException, ValueError) as error:
         return f"no answer: {getattr(error, 'strerror', None) or error}"
     if status == http.HTTPStatus.UNAUTHORIZED:
@@ -380,10 +382,13 @@ def _why_no_stream(url: str) -> str:
 
 
 def _http_status(parts: urllib.parse.SplitResult, host: str, port: int) -> int:
-    secure = parts.scheme.lower() == "https"
-    connection = (http.client.HTTPSConnection if secure else http.client.HTTPConnection)(
-        host, port, timeout=PROBE_SECONDS
-    )
+    connection: http.client.HTTPConnection
+    if parts.scheme.lower() == "https":
+        # Cameras sign their certificates themselves, and FFmpeg looks at none.
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection(host, port, timeout=PROBE_SECONDS, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
     headers = {}
     if parts.username:
         pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
@@ -405,7 +410,7 @@ def _rtsp_status(parts: urllib.parse.SplitResult, host: str, port: int) -> int:
             return http.HTTPStatus.OK
         connection.sendall(f"DESCRIBE {plain} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())
         answer = connection.recv(len("RTSP/1.0 200"), socket.MSG_WAITALL).split()
-    if len(answer) != 2 or not answer[1].isdigit():
+    if len(answer) != 2 or not answer[0].startswith(b"RTSP/") or not answer[1].isdigit():
         raise ValueError("it does not speak RTSP")
     return int(answer[1])
 

@@ -17,7 +17,7 @@ SMOOTH = 0.8  # pixels, standard deviation: noise is finer than that, edges in f
 STEEPEST = 0.995  # of the pixels are less steep than what counts as the steepest edge
 EXTREMES = (0.005, 0.995)  # of the pixels are darker than the darkest and the brightest level
 NOISE_CONTRAST = 24.0  # grey levels: added to the contrast, so that an empty, noisy frame is not sharp
-FULL = 0.2  # of the contrast, from one pixel to the next: what strokes of a pen in focus reach
+FULL = 0.25  # of the contrast, from one pixel to the next: no lens and pen reach more
 SOBEL_SCALE = 1 / 8  # makes Sobel's 3x3 kernel a difference from one pixel to the next
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -20,7 +20,7 @@ from edge.terminal import complain, is_terminal, show_warnings, write
 if TYPE_CHECKING:  # imported where they are used: --help does not wait for NumPy, OpenCV and a runtime
     from edge.capture import Frame, Source
     from edge.cli import Groups
-    from edge.reading import Reading
+    from edge.reading import Box, Reading
 
 INTERRUPTED = 130  # exit status
 
@@ -34,8 +34,9 @@ CLEAR_LINE = "\r\x1b[K"
 LINE_BREAK = " / "  # stands between the lines of a page on a terminal
 
 STATUSES = """\
-exit status: 0 the video came to its end, or the command was asked to end by SIGTERM, 1 the source or a picture failed
-meanwhile, 2 nothing could start: the command line, the model or the source is wrong, 130 interrupted"""
+exit status: 0 the video came to its end, or the command was asked to end by SIGTERM, 1 the source or a picture in
+the folder failed meanwhile, 2 nothing could start: the command line, the model or the source is wrong, 130
+interrupted"""
 
 
 def add_parser(added: "argparse._SubParsersAction[Parser]", groups: "Groups") -> None:
@@ -157,14 +158,19 @@ class _Watcher:
                 continue
             try:
                 reading = self._read(frame)
-            except PictureError as error:
-                failed += 1
-                self._say_failure(frame, str(error))
+            except PictureError as error:  # of a live source that is news like any other: a page that went out of view
+                failed += self._of_pictures
+                if self._is_new(str(error), None):
+                    self._say_failure(frame, str(error))
+                self._show(frame, str(error), [])
                 continue
-            if self._changes is None or self._changes.is_new(_essence(reading)):
+            if self._is_new(reading.text, tuple((field.name, field.text) for field in reading.fields)):
                 self._say(frame, reading)
-            self._show(frame, reading)
+            self._show(frame, _in_one_line(reading), [digit.box for digit in reading.digits])
         return SOME_FAILED if failed else ALL_ANSWERED
+
+    def _is_new(self, *said: Hashable) -> bool:
+        return self._changes is None or self._changes.is_new(said)
 
     def _read(self, frame: "Frame") -> "Reading":
         picture = frame.load() if frame.path is None else frame.path
@@ -199,12 +205,13 @@ class _Watcher:
     def _path(self, frame: "Frame") -> str:
         return self._origin["source"] if frame.path is None else frame.path
 
-    def _show(self, frame: "Frame", reading: "Reading") -> None:
-        self.status.count(frame.dropped, _in_one_line(reading))
+    def _show(self, frame: "Frame", text: str, boxes: "list[Box]") -> None:
+        self.status.count(frame.dropped, text)
         if self.status.is_due and not self._of_pictures:
             from edge.sharpness import sharpness
 
-            self.status.focus(sharpness(frame.load(), [digit.box for digit in reading.digits]))
+            with suppress(PictureError):
+                self.status.focus(sharpness(frame.load(), boxes))
         self.status.show()
 
 
@@ -323,11 +330,6 @@ def utc(seconds: float) -> str:
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _essence(reading: "Reading") -> Hashable:
-    """What has to change for a reading to be another one."""
-    return reading.text, tuple((field.name, field.text) for field in reading.fields)
 
 
 def _for_people(reading: "Reading") -> str:
