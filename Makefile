@@ -50,7 +50,7 @@ data: $(WORKSTATION) ## Fetch MNIST into data/ and check it
 
 train: $(WORKSTATION) ## Train the network: MNIST, or DATA=a folder with one folder a class, an .npz, IDX files
 	@.venv/bin/python -m train $(if $(DATA),--data "$(DATA)") $(if $(FULL),--full) $(if $(QUICK),--quick) \
-	  $(if $(SEED),--seed "$(SEED)") $(if $(RESUME),--resume) $(if $(OUT),--out "$(OUT)")
+	  $(if $(ALONE),--alone) $(if $(SEED),--seed "$(SEED)") $(if $(RESUME),--resume) $(if $(OUT),--out "$(OUT)")
 
 convert: $(WORKSTATION) ## Quantize it for the device: models/digits.keras, or MODEL=a .keras, .h5 or SavedModel
 	@.venv/bin/python -m convert $(if $(MODEL)$(OUT),"$(or $(MODEL),$(OUT)/digits.keras)") \

@@ -109,7 +109,8 @@ def convert(
         data = training.get("data", {}).get("source")
     # The splits are those of the training: another seed would validate on pictures the model has learnt.
     split = int(training.get("seed", seed))
-    dataset = train_data.load(data, seed=split) if data is None or isinstance(data, str | Path) else data
+    alone = bool(training.get("data", {}).get("alone"))
+    dataset = train_data.load(data, seed=split, alone=alone) if data is None or isinstance(data, str | Path) else data
     none = _none_label(training, source, dataset.labels)
     names, classes = _labels(source, dataset.labels if none is None else (*dataset.labels, none), labels)
     validation_labels, test_labels = classes[dataset.validation_labels], classes[dataset.test_labels]

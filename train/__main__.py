@@ -7,6 +7,8 @@ from pathlib import Path
 
 from edge.arguments import Parser, count, seed
 
+TAUGHT_MODEL = Path("models/digits.keras")  # what a person's own digits are taught to
+
 
 def arguments() -> argparse.ArgumentParser:
     """The command line."""
@@ -15,6 +17,9 @@ def arguments() -> argparse.ArgumentParser:
         "--data",
         metavar="SOURCE",
         help="a folder with one folder a class, an .npz file, or a folder of IDX files (default: MNIST)",
+    )
+    parser.add_argument(
+        "--alone", action="store_true", help="train on the folder alone, though MNIST would be added to so few digits"
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--full", action="store_true", help="the long training that makes the released model")
@@ -48,12 +53,20 @@ def _train(options: argparse.Namespace) -> int:
 
     from train.data import load
 
-    data = load(options.data, seed=options.seed)
+    data = load(options.data, seed=options.seed, alone=options.alone)
+    taught = data.hand is not None and not options.full
     print(
         f"{data.name}: {len(data.labels)} classes, {len(data.train_images)} training, "
         f"{len(data.validation_images)} validation and {len(data.test_images)} test pictures",
         flush=True,
     )
+    if data.hand is not None:
+        print(
+            f"{len(data.hand.images) + len(data.hand.held_images)} digits of {data.hand.name} are taught "
+            + (f"to {TAUGHT_MODEL}" if taught else "")
+            + " beside MNIST, so that it forgets nothing (--alone trains on them alone)",
+            flush=True,
+        )
     from train.quiet import tensorflow
 
     tensorflow()
@@ -61,11 +74,16 @@ def _train(options: argparse.Namespace) -> int:
     from train.report import write_report
     from train.train import PROFILES, train
 
-    profile = PROFILES["full" if options.full else "quick" if options.quick else "standard"]
+    name = "full" if options.full else "quick" if options.quick else "standard"
+    if taught:
+        name = "teach-quick" if options.quick else "teach"
+    profile = PROFILES[name]
     if options.epochs is not None:
         profile = replace(profile, epochs=options.epochs)
-    model, record = train(data, profile, options.out, seed=options.seed, resume=options.resume)
+    start = TAUGHT_MODEL if taught else None
+    model, record = train(data, profile, options.out, seed=options.seed, resume=options.resume, start=start)
     record["data"]["source"] = str(options.data) if options.data else "mnist"
+    record["data"]["alone"] = options.alone
     metrics = options.out / "metrics.json"
     metrics.write_text(json.dumps({"training": record}, indent=2) + "\n")
     write_report(model, data, record, options.out)
@@ -76,6 +94,11 @@ def _train(options: argparse.Namespace) -> int:
         f"after {record['epochs']} epochs in {record['seconds'] / 60:.1f} minutes; "
         f"{options.out}/digits.keras, metrics.json, report/ and MODEL_CARD.md written"
     )
+    if "hand" in record:
+        hand = record["hand"]
+        before = "" if hand["accuracy_before"] is None else f", {hand['accuracy_before']:.1%} before"
+        pictures = f"the {hand['held_back']} pictures kept back" if hand["held_back"] else "its pictures"
+        print(f"{data.hand.name}: {hand['accuracy']:.1%} of {pictures} are read right{before}")
     if record["interrupted"]:
         print(f"interrupted: the best model so far, of epoch {record['best_epoch']}, is kept; go on with --resume")
         return 130

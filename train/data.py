@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +48,29 @@ LARGEST_DOWNLOAD = 1 << 26  # bytes: more than any MNIST file
 
 VALIDATION_SIZE = 5000  # digits of MNIST's 60,000 that drive every choice
 SPLIT_PART = 0.1  # of other data that becomes validation, and again test where none is given
+NONE = "none"  # folder of pictures that show none of the classes, and the label that they get
+UNSURE = "unsure"  # folder of `edge-digits read --crops` that waits for somebody to look
+HAND_SIZE = 6000  # pictures: so many digits of one's own, or fewer, are taught beside MNIST
+HAND_HELD_PART = 0.2  # of each digit's pictures that are kept back to see what teaching did,
+HAND_HELD_FROM = 5  # where there are so many of it
 PICTURE_WORKERS = 4  # threads that decode and segment a folder's pictures
 
 
 class DataError(EdgeDigitsError):
     """The training data cannot be had or cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Digits of one's own, taught beside MNIST. Images are uint8 (n, 28, 28), labels int64 (n,) are the digits."""
+
+    name: str
+    """Of the folder."""
+    images: Images
+    labels: Labels
+    held_images: Images
+    """Kept back to see what teaching did; none where there are too few."""
+    held_labels: Labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +89,10 @@ class Dataset:
     test_labels: Labels
     checksums: dict[str, str]
     """SHA-256 of each source file; for a folder one, over all its pictures."""
+    none_images: Images | None = None
+    """Pictures of the folder NONE: they show none of the classes."""
+    hand: Hand | None = None
+    """Digits of one's own; the splits are MNIST's then."""
 
     @property
     def checksum(self) -> str:
@@ -78,11 +100,16 @@ class Dataset:
         return hashlib.sha256("".join(self.checksums[name] for name in sorted(self.checksums)).encode()).hexdigest()
 
 
-def load(source: str | Path | None = None, *, seed: int = 0, folder: Path = DATA_FOLDER) -> Dataset:
+def load(
+    source: str | Path | None = None, *, seed: int = 0, folder: Path = DATA_FOLDER, alone: bool = False
+) -> Dataset:
     """The data set named by `source`: None for MNIST, a folder of classes, an .npz file, or a folder of IDX files.
 
-    seed: chooses the validation split (and the test split where the data bring none).
-    folder: where MNIST is looked for and kept. Raises DataError.
+    A folder NONE beside the classes holds what is none of them, a folder UNSURE is left out. A folder of at most
+    HAND_SIZE pictures whose classes are digits is a hand to be taught: MNIST with the pictures in `hand`.
+
+    seed: chooses the validation split (and the test split where the data bring none). folder: where MNIST is looked for
+    and kept. alone: such a folder is a data set of its own. Raises DataError.
     """
     if source is None or str(source) == "mnist":
         fetch_mnist(folder)
@@ -91,7 +118,9 @@ def load(source: str | Path | None = None, *, seed: int = 0, folder: Path = DATA
     if path.is_file() and path.suffix == ".npz":
         return _from_npz(path, seed)
     if path.is_dir():
-        return _from_idx(path, path.name, seed) if _idx_pairs(path) else _from_folder(path, seed)
+        if _idx_pairs(path):
+            return _from_idx(path, path.name, seed)
+        return _with_hand(path, seed, folder) if not alone and is_hand(path) else _from_folder(path, seed)
     raise DataError(
         f"{path}: no such data; give a folder with one folder a class, an .npz file, or a folder of IDX files"
     )
@@ -286,14 +315,69 @@ def _bytes(images: NDArray[np.generic], path: Path) -> Images:
     return np.clip(np.rint(values * (255 if values.max(initial=0) <= 1 else 1)), 0, 255).astype(np.uint8)
 
 
+def is_hand(folder: Path) -> bool:
+    """Whether a folder holds a person's own digits, few enough to be taught beside MNIST."""
+    classes = _class_folders(folder)
+    names = {path.name for path in classes}
+    if not names or not names <= {str(digit) for digit in range(10)}:
+        return False
+    return sum(len(_pictures_in(path)) for path in classes) <= HAND_SIZE
+
+
 def _from_folder(folder: Path, seed: int) -> Dataset:
     """One folder a class, named for it; any pictures inside, brought to glyphs as the device does."""
-    from edge.decode import decode
-
-    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    classes = _class_folders(folder)
     if len(classes) < 2:
         raise DataError(f"{folder}: needs at least two folders, one a class, with pictures inside")
-    files = [(p, k) for k, c in enumerate(classes) for p in sorted(c.rglob("*")) if p.is_file() and p.name[0] != "."]
+    images, labels, none_images, checksum = _read_folders(folder, classes)
+    for k, c in enumerate(classes):
+        if k not in labels:
+            raise DataError(f"{c}: holds no picture that can be used")
+    names = {k: c.name for k, c in enumerate(classes)}
+    data = _dataset(folder.name, (images, labels), None, seed, {folder.name: checksum}, names)
+    return replace(data, none_images=none_images)
+
+
+def _with_hand(folder: Path, seed: int, mnist_folder: Path) -> Dataset:
+    """MNIST and the digits in the folder."""
+    classes = _class_folders(folder)
+    images, indices, none_images, checksum = _read_folders(folder, classes)
+    labels = np.asarray([int(path.name) for path in classes])[indices]
+    rng = np.random.default_rng([seed, 0x4A4D])
+    held = np.zeros(len(labels), bool)
+    for digit in np.unique(labels):
+        own = np.flatnonzero(labels == digit)
+        if len(own) >= HAND_HELD_FROM:
+            held[rng.permutation(own)[: max(1, round(HAND_HELD_PART * len(own)))]] = True
+    hand = Hand(folder.name, images[~held], labels[~held], images[held], labels[held])
+    mnist = load(None, seed=seed, folder=mnist_folder)
+    return replace(
+        mnist,
+        name=f"mnist and {folder.name}",
+        checksums={**mnist.checksums, folder.name: checksum},
+        none_images=none_images,
+        hand=hand,
+    )
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in found if path.name not in (NONE, UNSURE)]
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name[0] != "."]
+
+
+def _read_folders(folder: Path, classes: list[Path]) -> tuple[Images, Labels, Images | None, str]:
+    """Glyphs of the classes, which of them each shows, glyphs that show none of them, and one SHA-256 for all."""
+    from edge.decode import decode
+
+    unsure = _pictures_in(folder / UNSURE)
+    if unsure:
+        print(f"left out {len(unsure)} pictures in {folder / UNSURE}: move those that are right", file=sys.stderr)
+    # What is none of them comes last.
+    files = [(path, k) for k, c in enumerate([*classes, folder / NONE]) for path in _pictures_in(c)]
 
     def glyph(item: tuple[Path, int]) -> Images | str:
         try:
@@ -318,13 +402,12 @@ def _from_folder(folder: Path, seed: int) -> Dataset:
         print(f"left out {line}", file=sys.stderr)
     if len(left_out) > 10:
         print(f"left out {len(left_out) - 10} more pictures", file=sys.stderr)
-    present = set(labels)
-    for k, c in enumerate(classes):
-        if k not in present:
-            raise DataError(f"{c}: holds no picture that can be used")
+    known = [k for k, label in enumerate(labels) if label < len(classes)]
+    none = [k for k, label in enumerate(labels) if label == len(classes)]
+    if not known:
+        raise DataError(f"{folder}: holds no picture that can be used")
     images = np.stack(glyphs)
-    names = {k: c.name for k, c in enumerate(classes)}
-    return _dataset(folder.name, (images, np.asarray(labels)), None, seed, {folder.name: digest.hexdigest()}, names)
+    return images[known], np.asarray(labels)[known], images[none] if none else None, digest.hexdigest()
 
 
 # Splits -------------------------------------------------------------------------------------------------------------

@@ -59,7 +59,7 @@ def fetch_fonts(folder: Path = FONTS_FOLDER, *, say: Callable[[str], None] | Non
     npm = shutil.which("npm")
     if npm is None:
         raise DataError(
-            f"the handwriting fonts come from npm, which is not installed: install Node.js, or put {len(missing)} files "
+            f"the handwriting fonts come from npm, which is not installed: install it, or put {len(missing)} files "
             f"({missing[0].name}.woff, …; see train/fonts.txt) into {folder}/"
         )
     folder.mkdir(parents=True, exist_ok=True)

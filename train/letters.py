@@ -1,4 +1,4 @@
-"""Letters and symbols that are no digits: drawn from fonts to train refusal, and the benchmark of fonts never trained on.
+"""Letters and symbols, no digits: drawn from fonts to train refusal, and the benchmark of fonts never trained on.
 
 Characters that some hands write as they write a digit are in neither: nobody can refuse an `O` and read a `0`.
 """
@@ -145,7 +145,7 @@ def letters_benchmark(classifier: Classifier, digits: Glyphs | None = None) -> L
 
 
 def digit_confidence(classifier: Classifier, glyphs: Glyphs) -> NDArray[np.float32]:
-    """Of each glyph the probability, float32 (n,), of its likeliest digit: what the rejection threshold is compared to."""
+    """Of each glyph the probability, float32 (n,), of its likeliest digit: what is held against the threshold."""
     probabilities = classifier.classify(glyphs)
     if classifier.none_index is not None:
         probabilities = np.delete(probabilities, classifier.none_index, axis=1)

@@ -1,4 +1,4 @@
-"""What is no digit, for the network to refuse: letters, symbols, drawings, pieces of photographs, merged and cut digits.
+"""What is no digit, for the network to refuse: letters, symbols, drawings, pieces of photographs, merged or cut digits.
 
 Every negative is a glyph made as MNIST's were, and goes through the same rendering as the digits: nothing but its form
 tells it from one. Forms that are a digit to some hand (a bar, a ring) are left out, for nobody could tell them apart.
@@ -19,7 +19,6 @@ Image = NDArray[np.uint8]
 Glyphs = NDArray[np.uint8]
 Draw = Callable[[np.random.Generator], "Image | None"]
 
-NONE = "none"
 CANVAS = 160  # pixels: side of a drawing before it becomes a glyph
 PEN = (10, 26)  # pixels of the canvas
 BAR_ASPECT = 2.1  # of the box: a solid stroke longer than this is a 1 to some hand
@@ -31,6 +30,7 @@ FIELD_SIDE = 192  # pixels: a field of noise from which blots are cut
 PHOTO_SIDE = (48, 360)  # pixels: sides of a window into a photograph
 WINDOW_SIDE = 192  # pixels: to which it is brought
 BLOB_SIDE = (14, 130)  # pixels of the window: longer sides of what is cut out
+OWN_REPEATS = 8
 TRIES = 40  # for one negative of a kind
 
 
@@ -55,11 +55,13 @@ def make_negatives(
     seed: int,
     *,
     fetched: bool = True,
+    own: Glyphs | None = None,
 ) -> Negatives:
     """Negatives, merged and cut ones made of `digits` uint8 (n, 28, 28) with values `labels` (n,).
 
-    fetched: with the letters of handwriting fonts and pieces of photographs, which are fetched where they are missing;
-    without them, printed letters and drawings have to do. Raises train.data.DataError.
+    own: glyphs uint8 (n, 28, 28) to train on beside them, each OWN_REPEATS times. fetched: with the letters of
+    handwriting fonts and pieces of photographs, which are fetched where they are missing; without them,
+    printed letters and drawings have to do. Raises train.data.DataError.
     """
     half = len(digits) // 2
     first, kinds = _split(digits[:half], labels[:half], count, [seed, 3], "train", fetched)
@@ -68,6 +70,9 @@ def make_negatives(
     order = np.random.default_rng([seed, 5]).permutation(len(first))
     glyphs = np.stack([glyph for glyph, _ in first])[order]
     tally = {name: sum(kind == name for _, kind in first) for name in names}
+    if own is not None:
+        glyphs = np.concatenate([glyphs, np.tile(own, (OWN_REPEATS, 1, 1))])
+        tally["own"] = len(own)
     sources = ()
     if fetched:
         from train.fonts import NPM_VERSION
@@ -275,7 +280,8 @@ def _figure(rng: np.random.Generator) -> Image | None:
         ]
     elif kind == 8:  # a face
         eye = circle * 0.08
-        strokes = [circle, eye + (0.28, 0.3), eye + (0.62, 0.3), _polygon([(0.28, 0.65), (0.5, 0.75), (0.72, 0.65)])]
+        left, right = eye + np.array((0.28, 0.3)), eye + np.array((0.62, 0.3))
+        strokes = [circle, left, right, _polygon([(0.28, 0.65), (0.5, 0.75), (0.72, 0.65)])]
     elif kind == 9:  # waves and zigzags
         turns = rng.integers(3, 7)
         height = rng.uniform(0.15, 0.5)

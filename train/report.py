@@ -67,7 +67,7 @@ def learning_curves(history: dict[str, list[dict[str, float]]], path: Path) -> N
     for axes in (loss, error):
         axes.grid(color=PALE, which="both", linewidth=0.5)
         axes.legend(frameon=False)
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion_matrix(probabilities: NDArray[np.floating], data: Dataset, read_as: tuple[str, ...], path: Path) -> None:
@@ -101,7 +101,7 @@ def confusion_matrix(probabilities: NDArray[np.floating], data: Dataset, read_as
         xticklabels=read_as,
         yticklabels=data.labels,
     )
-    _save(figure, path)
+    save(figure, path)
 
 
 def worst_mistakes(probabilities: NDArray[np.floating], data: Dataset, read_as: tuple[str, ...], path: Path) -> None:
@@ -125,7 +125,7 @@ def worst_mistakes(probabilities: NDArray[np.floating], data: Dataset, read_as: 
             color=SECOND,
         )
     figure.suptitle("The most confident mistakes" if len(wrong) else "No mistakes", fontsize=11)
-    _save(figure, path)
+    save(figure, path)
 
 
 def reliability_diagrams(answers: dict[str, NDArray[np.floating]], labels: NDArray[np.integer], path: Path) -> None:
@@ -148,9 +148,10 @@ def reliability_diagrams(answers: dict[str, NDArray[np.floating]], labels: NDArr
         top.set(title=f"{title}\nexpected calibration error {error:.2%}", ylabel="accuracy", ylim=(0, 1))
         bottom.bar(edges[:-1], counts, width=1 / BINS, align="edge", color=PALE, edgecolor="white")
         bottom.set(xlabel="confidence", ylabel="answers", yscale="log", xlim=(0, 1))
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
+    """Writes a figure as PNG, the same bytes for the same figure, and closes it."""
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
     plt.close(figure)

@@ -4,6 +4,7 @@ Beside the ten digits it learns a last class, `none`, from what is no digit (`tr
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import platform
@@ -19,9 +20,9 @@ from numpy.typing import NDArray
 
 from train.augment import render
 from train.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood, softmax
-from train.data import DataError, Dataset
+from train.data import NONE, DataError, Dataset
 from train.model import STUDENT_WIDTHS, TEACHER_WIDTHS, digit_network
-from train.negatives import NONE, Negatives, is_digit_like, make_negatives
+from train.negatives import Negatives, is_digit_like, make_negatives
 from train.render import Renderer
 from train.strokes import FORMS, drawn_digits
 
@@ -33,6 +34,10 @@ RENDERED_SEED = 0x5EED  # validation digits are rendered once, the same for ever
 RENDERED_LIGHT_PART = 0.0  # and none of them in MNIST's own frame
 NEGATIVE_VALIDATION = 3000  # negatives, from fonts and photographs that are not trained on
 NEGATIVE_WEIGHT = 0.1  # of their likelihood in the score that chooses the best epoch, beside the digits'
+HAND_PART = 0.3  # of the images taken from MNIST: so many times a person's own digits are shown each round, at least
+HAND_REPEATS = 60  # but no picture of theirs more often than this
+HAND_WEIGHT = 0.3  # of the likelihood of their digits in the score that chooses the best epoch
+OWN_NEGATIVES_HELD = 0.1  # of a folder's own pictures that are none of its classes, for validation
 BAR_WIDTH = 30  # characters
 
 
@@ -68,6 +73,10 @@ class Profile:
 PROFILES = {
     "standard": Profile("standard", epochs=16),
     "full": Profile("full", epochs=30, teacher_epochs=6),
+    "teach": Profile("teach", epochs=5, limit=12000, passes=1, learning_rate=6e-4, warmup_epochs=0.2),
+    "teach-quick": Profile(
+        "teach-quick", epochs=3, limit=4000, passes=1, learning_rate=6e-4, warmup_epochs=0.2, fetched_negatives=False
+    ),
     "quick": Profile("quick", epochs=3, limit=6000, least=2000, learning_rate=3e-3, fetched_negatives=False),
 }
 
@@ -126,12 +135,14 @@ def train(
     seed: int = 0,
     resume: bool = False,
     workers: int | None = None,
+    start: Path | None = None,
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Trains on `data`, keeps the best model in `out/digits.keras`, and returns it with what metrics.json records.
 
     seed: of weights, order and rendering. resume: goes on where a stopped run with the same data and profile was.
-    workers: processes that render; all cores but for one on larger machines, all on small ones. Ctrl-C ends the
-    training with the best model so far; the record then says `"interrupted": true`.
+    workers: processes that render; all cores but for one on larger machines, all on small ones. start: a model of ours
+    to go on from, instead of from nothing. Ctrl-C ends the training with the best model so far; the record then says
+    `"interrupted": true`. Raises DataError.
     """
     out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
@@ -140,9 +151,8 @@ def train(
     images, labels = data.train_images[order], data.train_labels[order]
     count = len(images)
     added = 0
-    outputs, negatives = data.labels, None
+    outputs, negatives = data.labels, _own_negatives(data, seed)
     if data.labels == DIGITS:
-        outputs = (*data.labels, NONE)
         added = round(profile.drawn_part * count)
         drawn, values = drawn_digits(added, [seed, 2])
         negatives = make_negatives(
@@ -152,23 +162,34 @@ def train(
             min(NEGATIVE_VALIDATION, count),
             seed,
             fetched=profile.fetched_negatives,
+            own=data.none_images,
         )
-        none = np.full(len(negatives.train), len(DIGITS))
-        images = np.concatenate([images, drawn, negatives.train])
-        labels = np.concatenate([labels, values, none])
-        mixed = rng.permutation(len(images))
-        images, labels = images[mixed], labels[mixed]
+        images, labels = np.concatenate([images, drawn]), np.concatenate([labels, values])
+    if data.hand is not None:
+        repeats = _hand_repeats(len(data.hand.images), count)
+        images = np.concatenate([images, np.tile(data.hand.images, (repeats, 1, 1))])
+        labels = np.concatenate([labels, np.tile(data.hand.labels, repeats)])
+    if negatives is not None:
+        outputs = (*data.labels, NONE)
+        images = np.concatenate([images, negatives.train])
+        labels = np.concatenate([labels, np.full(len(negatives.train), len(data.labels))])
+    mixed = rng.permutation(len(images))
+    images, labels = images[mixed], labels[mixed]
+    first = None if start is None else _started(start, len(outputs))
     repeats = -(-profile.least // len(images))
     images, labels = np.tile(images, (repeats, 1, 1)), np.tile(labels, repeats)
     validation = _Validation.of(data, negatives)
     one_hot = np.eye(len(outputs), dtype=np.float32)[labels]
     state = {"checksum": data.checksum, "profile": asdict(profile), "seed": seed}
+    if start is not None:
+        state["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
     folder = out / "checkpoint"
     if not resume or not folder.is_dir():
         _clear(folder)
         (folder / "state.json").write_text(json.dumps(state))
     elif json.loads((folder / "state.json").read_text()) != json.loads(json.dumps(state)):
         raise DataError(f"{folder}: a run with other data, seed or settings; resume with the same ones, or start anew")
+    before = None if first is None or data.hand is None else logits_of(first, validation.hand)
     interrupted = False
     runs: dict[str, Run] = {}
     with Renderer(images, seed, workers or max(2, (os.cpu_count() or 2) - 1)) as renderer:
@@ -177,7 +198,7 @@ def train(
             teacher = None
             if profile.teacher_epochs:
                 teacher = fit.run(runs, "teacher", TEACHER_WIDTHS, profile.teacher_epochs, None)
-            fit.run(runs, "digits", STUDENT_WIDTHS, profile.epochs, teacher)
+            fit.run(runs, "digits", STUDENT_WIDTHS, profile.epochs, teacher, first)
         except KeyboardInterrupt:
             interrupted = True
     best = folder / "digits-best.keras"
@@ -190,6 +211,7 @@ def train(
         "labels": list(outputs),
         "none": None if negatives is None else NONE,
         "seed": seed,
+        "start": state.get("start"),
         "profile": profile.name,
         "epochs": runs["digits"].epoch,
         "best_epoch": runs["digits"].best_epoch,
@@ -215,7 +237,38 @@ def train(
         "history": {name: run.history for name, run in runs.items()},
         "results": results(model, data, validation),
     }
+    if data.hand is not None:
+        record["hand"] = {
+            "pictures": len(data.hand.images) + len(data.hand.held_images),
+            "held_back": len(data.hand.held_images),
+            "accuracy_before": None if before is None else _accuracy(before, validation.hand_labels),
+            "accuracy": _accuracy(logits_of(model, validation.hand), validation.hand_labels),
+        }
     return model, record
+
+
+def _hand_repeats(own: int, count: int) -> int:
+    return max(1, min(HAND_REPEATS, round(HAND_PART * count / max(own, 1))))
+
+
+def _own_negatives(data: Dataset, seed: int) -> Negatives | None:
+    """What the data's own folder holds that is none of their classes, if there is any."""
+    if data.none_images is None:
+        return None
+    order = np.random.default_rng([seed, 6]).permutation(len(data.none_images))
+    held = max(1, round(OWN_NEGATIVES_HELD * len(order)))
+    train, validation = data.none_images[order[held:]], data.none_images[order[:held]]
+    return Negatives(train, validation, (NONE,) * held, {NONE: len(train)}, ())
+
+
+def _started(path: Path, outputs: int) -> keras.Model:
+    """A model of ours to go on from. Raises DataError."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such model to go on from; make one with 'make train'")
+    model = keras.models.load_model(path, compile=False)
+    if model.output_shape != (None, outputs):
+        raise DataError(f"{path}: has {model.output_shape[-1]} classes, here are {outputs}; it cannot be taught these")
+    return model
 
 
 def results(model: keras.Model, data: Dataset, validation: "_Validation") -> dict[str, Any]:
@@ -231,7 +284,7 @@ def results(model: keras.Model, data: Dataset, validation: "_Validation") -> dic
         "temperature": temperature,
         "test_ece": expected_calibration_error(softmax(test, temperature), data.test_labels),
     }
-    if validation.negatives is None:
+    if validation.negatives is None or not len(validation.negatives):
         return measured
     none = len(data.labels)
     refused = logits_of(model, validation.negatives).argmax(axis=1) == none
@@ -270,16 +323,25 @@ class _Validation:
     labels: NDArray[np.int64]
     negatives: Glyphs | None
     kinds: tuple[str, ...]
+    hand: Glyphs
+    """Of a person that is to be taught: what was kept back of theirs, or all there is."""
+    hand_labels: NDArray[np.int64]
 
     @classmethod
     def of(cls, data: Dataset, negatives: Negatives | None) -> "_Validation":
         rendered = render(data.validation_images, RENDERED_SEED, light_part=RENDERED_LIGHT_PART)
-        if negatives is None:
-            return cls(data.validation_images, rendered, data.validation_labels, None, ())
-        refused = render(negatives.validation, RENDERED_SEED)
-        clear = [k for k, glyph in enumerate(refused) if not is_digit_like(glyph)]
-        kinds = tuple(negatives.validation_kinds[k] for k in clear)
-        return cls(data.validation_images, rendered, data.validation_labels, refused[clear], kinds)
+        hand, hand_labels = data.validation_images[:0], data.validation_labels[:0]
+        if data.hand is not None:
+            held = len(data.hand.held_images) > 0
+            hand = data.hand.held_images if held else data.hand.images
+            hand_labels = data.hand.held_labels if held else data.hand.labels
+        refused, kinds = None, ()
+        if negatives is not None:
+            refused = render(negatives.validation, RENDERED_SEED)
+            clear = [k for k, glyph in enumerate(refused) if not is_digit_like(glyph)]
+            kinds = tuple(negatives.validation_kinds[k] for k in clear)
+            refused = refused[clear]
+        return cls(data.validation_images, rendered, data.validation_labels, refused, kinds, hand, hand_labels)
 
 
 class _Fit:
@@ -304,8 +366,12 @@ class _Fit:
         widths: tuple[int, ...],
         epochs: int,
         teacher: keras.Model | None,
+        first_model: keras.Model | None = None,
     ) -> keras.Model:
-        """Trains one network for `epochs` epochs or what is left of them, and returns the best of them."""
+        """Trains one network for `epochs` epochs or what is left of them, and returns the best of them.
+
+        teacher: learnt from beside the labels. first_model: gone on from, instead of a new one.
+        """
         state, latest, best = (self.folder / f"{name}{end}" for end in (".json", "-latest.keras", "-best.keras"))
         if state.is_file() and latest.is_file() and best.is_file():
             run = Run(**json.loads(state.read_text()))
@@ -313,7 +379,8 @@ class _Fit:
             print(f"{name}: going on after epoch {run.epoch}", flush=True)
         else:
             run = Run(name, epoch=0, best_score=-np.inf, best_epoch=0, history=[])
-            model = self._compiled(digit_network(self.targets.shape[1], widths, name=name), epochs)
+            new = digit_network(self.targets.shape[1], widths, name=name) if first_model is None else first_model
+            model = self._compiled(new, epochs)
         runs[name] = run
         passes = self.profile.passes
         rounds = self.renderer.rounds(run.epoch // passes, -(-epochs // passes), stream=int(teacher is None))
@@ -349,6 +416,7 @@ class _Fit:
                 f"{title}  loss {run.history[-1]['loss']:.4f}  validation {measured['validation_accuracy']:.2%}"
                 f"  rendered {measured['rendered_accuracy']:.2%}"
                 + (f"  refused {measured['negatives_refused']:.2%}" if "negatives_refused" in measured else "")
+                + (f"  hand {measured['hand_accuracy']:.2%}" if "hand_accuracy" in measured else "")
                 + f"  {seconds:.0f} s"
                 f"{'  best' if run.best_epoch == run.epoch else ''}",
                 flush=True,
@@ -400,7 +468,11 @@ class _Fit:
             "validation_accuracy": _accuracy(clean, labels),
             "rendered_accuracy": _accuracy(drawn, labels),
         }
-        if self.validation.negatives is not None:
+        if len(self.validation.hand):
+            said = logits_of(model, self.validation.hand)
+            measured["hand_accuracy"] = _accuracy(said, self.validation.hand_labels)
+            nll += HAND_WEIGHT * negative_log_likelihood(said, self.validation.hand_labels, temperature)
+        if self.validation.negatives is not None and len(self.validation.negatives):
             said = logits_of(model, self.validation.negatives)
             none = np.full(len(said), said.shape[1] - 1)
             measured["negatives_refused"] = _accuracy(said, none)

@@ -107,7 +107,7 @@ def test_the_packed_files_are_a_plain_zip_archive(conversion: Conversion) -> Non
             assert all(member.compress_type == zipfile.ZIP_STORED for member in archive.infolist())
             assert archive.read("labels.txt").decode().split() == list("0123456789")
             said = json.loads(archive.read("edge-digits.json"))
-        assert (said["format"], said["preprocessing"]) == (1, 1)
+        assert (said["format"], said["preprocessing"], said["none"]) == (1, 1, None)
 
 
 def test_confidences_are_calibrated(conversion: Conversion, dataset: Dataset) -> None:

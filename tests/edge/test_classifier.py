@@ -248,6 +248,15 @@ def test_labels_come_from_the_model(make_model: MakeModel, tmp_path: Path, runti
     assert Classifier(model, runtime).labels == ("a", "b", "c", "d", "é")
 
 
+def test_the_label_of_none_is_a_class_like_the_others(make_model: MakeModel, tmp_path: Path, runtime: str) -> None:
+    model = pack(make_model(), tmp_path / "none.tflite", labels=["a", "b", "c", "none", "d"], none="none")
+    classifier = Classifier(model, runtime)
+    assert classifier.none_index == 3
+    probabilities = classifier(np.stack([glyph("7")]))
+    assert probabilities.shape == (1, 5) and probabilities.sum() == pytest.approx(1, abs=1e-5)
+    assert Classifier(pack(make_model(), tmp_path / "all.tflite", labels=list("abcde")), runtime).none_index is None
+
+
 def test_a_model_without_labels_numbers_its_classes(make_model: MakeModel, runtime: str) -> None:
     with pytest.warns(UserWarning, match="says nothing about itself") as caught:
         classifier = Classifier(make_model(), runtime)

@@ -320,7 +320,7 @@ def test_a_bare_model_is_warned_about_once(run: Runner, many: Path, tmp_path: Pa
 
 
 def test_labels_and_threshold_come_from_the_model(run: Runner, picture: Path, tmp_path: Path) -> None:
-    words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+    words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "none"]
     model = pack(MODEL, tmp_path / "words.tflite", labels=words)
     assert run("classify", picture, "--model", model).records[0]["label"] == "seven"
 

@@ -34,7 +34,7 @@ def test_what_is_packed_is_read(tmp_path: Path) -> None:
     info = model_file.read(model)
     assert info.labels == tuple("0123456789")
     assert (info.temperature, info.rejection_threshold, info.input_range) == (1.25, 0.4, (-1.0, 1.0))
-    assert (info.output, info.preprocessing) == ("logits", 1)
+    assert (info.output, info.preprocessing, info.none) == ("logits", 1, None)
     assert info.training_data == TrainingData("emnist", "ab" * 32)
     assert info.has_metadata
     assert info.size == model.stat().st_size
@@ -67,6 +67,8 @@ def test_the_checksum_is_that_of_the_file(tmp_path: Path) -> None:
         {"output": "guesses"},
         {"preprocessing": None},
         {"training_data": {"name": "x"}},
+        {"none": "nothing"},
+        {"none": 3},
     ],
 )
 def test_damaged_settings_are_refused(tmp_path: Path, settings: dict[str, object]) -> None:
@@ -74,6 +76,11 @@ def test_damaged_settings_are_refused(tmp_path: Path, settings: dict[str, object
     with pytest.raises(ModelError, match=r"edge-digits\.json is damaged") as raised:
         model_file.read(model)
     assert "\n" not in str(raised.value)
+
+
+def test_the_label_of_what_is_no_digit_is_read(tmp_path: Path) -> None:
+    model = pack(bare(tmp_path / "bare.tflite"), tmp_path / "m.tflite", labels=["0", "1", "none"], none="none")
+    assert model_file.read(model).none == "none"
 
 
 def test_a_newer_format_asks_for_an_update(tmp_path: Path) -> None:
