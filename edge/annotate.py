@@ -28,13 +28,16 @@ LABEL_PART = 0.34  # of the digits' height: that of their labels
 LABEL_HEIGHTS = (13.0, 1 / 20)  # pixels, and part of the picture's longer side: the lowest and the highest
 SHRINKING = (1.0, 0.8, 0.62)  # of that height, tried where there is no room
 CONFIDENCE_PART = 0.66  # of the label's height: that of the confidence behind it
-MARGIN = 2.5  # label heights added around a picture in which some label finds room on a digit only
+MARGIN = 2.5  # label heights, added around a picture in which a label finds room on digits only
+
+MARGIN_HELPS = 0.5  # of the area of digits that labels would cover without: no more is left to cover
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_HEIGHT = 22.0  # pixels: of its capitals at scale 1
 STROKE = 1 / 9  # of a letter's height: the width of its lines
 RIM = 1 / 10  # of a letter's height on either side, at least a pixel
-BOX_LINE = 1 / 14  # of a label's height: the width of a box's line
+BOX_LINE = 1 / 12  # of a label's height: the width of a box's line
+FINE_SIDE = 400  # pixels: only in a smaller picture a line is one pixel wide
 GAP = 0.3  # of a label's height, between it and its box
 DIGIT_COST, LABEL_COST = 8.0, 1.0  # of a pixel of a digit covered, and of a label
 
@@ -53,11 +56,13 @@ def annotated(frame: Image, reading: Reading) -> Image:
         size = (frame.shape[1] * enlarged, frame.shape[0] * enlarged)
         canvas = np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_CUBIC), np.uint8)
     layout = _Layout(canvas, reading, margin=0)
-    if layout.crowded:
+    if layout.covered > 0:
         margin = round(MARGIN * layout.label_height)
         around = (margin, margin, margin, margin)
-        canvas = np.asarray(cv2.copyMakeBorder(canvas, *around, cv2.BORDER_CONSTANT, value=MARGIN_COLOUR), np.uint8)
-        layout = _Layout(canvas, reading, margin)
+        larger = np.asarray(cv2.copyMakeBorder(canvas, *around, cv2.BORDER_CONSTANT, value=MARGIN_COLOUR), np.uint8)
+        roomier = _Layout(larger, reading, margin)
+        if roomier.covered < MARGIN_HELPS * layout.covered:
+            canvas, layout = larger, roomier
     layout.draw()
     return canvas
 
@@ -94,10 +99,10 @@ class _Layout:
         usual = float(np.median(self._digits[:, 3])) if len(self._digits) else longer / 30
         least, most = LABEL_HEIGHTS[0], max(LABEL_HEIGHTS[0], LABEL_HEIGHTS[1] * longer)
         self.label_height = float(np.clip(LABEL_PART * usual, least, most))
-        self._line = max(1, round(BOX_LINE * self.label_height))
+        self._line = max(2 if longer >= FINE_SIDE else 1, round(BOX_LINE * self.label_height))
         self._taken = np.zeros((len(reading.digits) + len(reading.fields), 4))
         self._placed = 0
-        self.crowded = False  # whether some label finds room on a digit only
+        self.covered = 0.0  # area of digits, in pixels, that labels cover
         self._labels = [
             self._place([(digit.text, 1.0), (_percent(digit), CONFIDENCE_PART)], box)
             for digit, box in zip(reading.digits, self._digits, strict=True)
@@ -138,7 +143,7 @@ class _Layout:
                 break
         assert best is not None
         cost, height, spot = best
-        self.crowded |= bool(_overlap(spot, self._digits).any())
+        self.covered += float(_overlap(spot, self._digits).sum())
         self._taken[self._placed] = spot
         self._placed += 1
         placed = []
@@ -202,9 +207,10 @@ def _caption(field: Field) -> str:
 
 
 def _drawable(text: str) -> str:
-    """The text in the letters that OpenCV's font has: without accents, and * for what is left."""
-    plain = unicodedata.normalize("NFKD", text)
-    return "".join(c if " " <= c <= "~" else "*" for c in plain if not unicodedata.combining(c))
+    """The text in the letters that OpenCV's font has: without accents, ss for ß, and * for what has no such letter."""
+    plain = (c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+    ascii_letters = (c if " " <= c <= "~" else c.casefold() for c in plain)
+    return "".join(c if c.isascii() and c.isprintable() else "*" for c in ascii_letters)
 
 
 def _width(text: str, height: float) -> float:

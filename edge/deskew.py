@@ -19,7 +19,7 @@ Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Contour = NDArray[Any]
 
-OUTLINE_SIDE = 800  # pixels: longer side of the copy in which a page's outline is looked for
+OUTLINE_SIDE = 640  # pixels: longer side of the copy in which a page's outline is looked for
 MARK_SIDE = 1600  # pixels: the same for marks, which are smaller
 
 MIN_PAGE = 0.15  # of the frame: a smaller page is something else
@@ -40,6 +40,10 @@ SIDE_SEEN = 0.5  # of a side lies in the frame
 REFINEMENTS = (0.02, 0.008)  # of the page's size: how far a side is moved to its steepest step, in each round
 LINES_TRIED = 7  # straight edges of each direction of which any two may be the page's sides
 
+PAGE_RIM = 0.008  # of a straightened page's shorter side: too near its edge to be written on
+
+MAX_STRETCH = 1.5  # of a page's shape by the view: more, and it is another page, or a part of it
+
 MARK_SIZES = (9, 1 / 8)  # pixels, and part of the copy's shorter side: the least and the largest mark
 MARK_WINDOW = 1 / 7  # of the copy's shorter side: what is darker than its surroundings of this size is dark
 MARK_DARKER = 18  # grey levels
@@ -52,6 +56,7 @@ MARK_ASPECT = 1.35  # of a straightened mark's longer side to its shorter
 SQUARE_FILL, DISC_FILL = 0.86, 0.70  # of its box: a straightened square, and a disc, cover at least this
 MIN_MARKED = 0.08  # of the frame: the quad between the marks
 
+NOT_THE_FORM = "what was found is not of the form's shape: is all of the page in the picture, upright?"
 NO_PAGE = "no page found: its whole outline must be in the picture, on a desk that is darker or brighter"
 NO_MARKS = "the four corner marks were not found: each must be in the picture, filled and dark"
 
@@ -68,10 +73,13 @@ def straighten(frame: Image, corners: Floats, aspect: float | None = None) -> St
     """The page between four corners, upright and at about the size that it has in the frame.
 
     aspect: its width over its height, where that is known; else the sides' lengths tell, which a steep view distorts.
+    Raises PictureError for what is shaped quite otherwise: half a page, or one that lies on its side.
     """
     top, right, bottom, left = (float(np.hypot(*side)) for side in np.roll(corners, -1, axis=0) - corners)
     width, height = max(top, bottom), max(left, right)
     if aspect is not None:
+        if not 1 / MAX_STRETCH <= (top + bottom) / (left + right) / aspect <= MAX_STRETCH:
+            raise PictureError(NOT_THE_FORM)
         width, height = max(width, height * aspect), max(height, width / aspect)
     # Not more pixels than the photograph has: a page that reaches beyond it gains nothing from them.
     scale = min(1.0, float(np.sqrt(frame.shape[0] * frame.shape[1] / (width * height))))
@@ -80,7 +88,14 @@ def straighten(frame: Image, corners: Floats, aspect: float | None = None) -> St
     to_picture = np.asarray(cv2.getPerspectiveTransform(page, corners.astype(np.float32)), np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     warped = cv2.warpPerspective(frame, to_picture, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return Straightened(np.asarray(warped, np.uint8), to_picture)
+    return Straightened(_without_rim(np.asarray(warped, np.uint8)), to_picture)
+
+
+def _without_rim(page: Image) -> Image:
+    """The page with its rim painted over: a sliver of the desk there, or its shadow, is no stroke."""
+    rim = round(PAGE_RIM * min(page.shape[:2]))
+    inner = page[rim : page.shape[0] - rim, rim : page.shape[1] - rim]
+    return np.asarray(cv2.copyMakeBorder(inner, rim, rim, rim, rim, cv2.BORDER_REPLICATE), np.uint8)
 
 
 def mapped_box(matrix: Floats, box: tuple[float, float, float, float], width: int, height: int) -> Box:
@@ -108,16 +123,21 @@ def find_page(frame: Image) -> Floats:
     """
     copy, scale = _reduced(frame, OUTLINE_SIDE)
     best: tuple[float, Floats] | None = None
-    planes = _planes(copy)
-    for search in (_quads_by_area, _quads_by_edges):
-        for plane in planes:
-            for quad in search(plane):
-                found = _judged(plane, quad)
-                if found is not None and (best is None or found[0] > best[0]):
-                    best = found
-        if best is not None:
-            return _upright((best[1] + 0.5) * scale - 0.5)
-    raise PictureError(NO_PAGE)
+    for plane in _planes(copy):
+        quads = [_clockwise(quad) for quad in _quads_by_area(plane) + _quads_by_edges(plane)]
+        if not quads:
+            continue
+        stacked = np.stack(quads)
+        stacked = stacked[_are_page_shaped(stacked, plane.shape, CORNER_ANGLES, MIN_PAGE)]
+        # The largest counts: the part of a page that a shadow leaves bright has an outline, too.
+        for quad in sorted(stacked, key=_area, reverse=True):
+            if best is not None and _area(quad) <= best[0]:
+                break
+            if (found := _judged(plane, quad)) is not None and (best is None or found[0] > best[0]):
+                best = found
+    if best is None:
+        raise PictureError(NO_PAGE)
+    return _upright((best[1] + 0.5) * scale - 0.5)
 
 
 def _planes(frame: Image) -> list[Image]:
@@ -158,27 +178,31 @@ def _quad_around(contour: Contour, shape: tuple[int, ...]) -> Floats | None:
     if len(sides) < 4:
         return None
     longest = sorted(sorted(range(len(sides)), key=lambda k: -float(np.hypot(*(sides[k][1] - sides[k][0]))))[:4])
-    return _crossings([sides[k] for k in longest])
+    return np.asarray(_crossings(np.array([[sides[k] for k in longest]]))[0], np.float64)
 
 
-def _crossings(sides: list[tuple[Floats, Floats]]) -> Floats | None:
-    """Where each of four lines, in order around, meets the next; None where two of them run side by side."""
-    lines = [np.cross((*a, 1.0), (*b, 1.0)) for a, b in sides]
-    corners = []
-    for one, next_one in zip(lines, lines[1:] + lines[:1], strict=True):
-        x, y, w = np.cross(one, next_one)
-        if abs(w) < 1e-9 * np.hypot(*one[:2]) * np.hypot(*next_one[:2]):
-            return None
-        corners.append((x / w, y / w))
-    return np.array(corners, np.float64)
+def _crossings(sides: Floats) -> Floats:
+    """Where each of four lines meets the next, (n, 4, 2), for lines through two points each, (n, 4, 2, 2), in order.
+
+    Lines that run side by side meet far away or nowhere (infinity, or not a number).
+    """
+    along = sides[..., 1, :] - sides[..., 0, :]
+    across = np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    offset = (across * sides[..., 0, :]).sum(axis=-1)
+    (a, b), (c, d) = ((m[..., 0], m[..., 1]) for m in (across, np.roll(across, -1, axis=-2)))
+    e, f = offset, np.roll(offset, -1, axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossings = np.stack([e * d - b * f, a * f - e * c], axis=-1) / (a * d - b * c)[..., None]
+    return np.asarray(crossings, np.float64)
 
 
 def _quads_by_edges(plane: Image) -> list[Floats]:
     """Quads of any two lying and two standing straight edges: for a page whose brightness changes across it."""
     longer = max(plane.shape)
-    median = float(np.median(cv2.magnitude(cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1))))
+    slopes = cv2.magnitude(cv2.Sobel(plane, cv2.CV_32F, 1, 0), cv2.Sobel(plane, cv2.CV_32F, 0, 1))
+    median = float(np.median(np.asarray(slopes)[::4, ::4]))
     edges = cv2.Canny(plane, 40 + 2 * median, 80 + 4 * median)
-    found = cv2.HoughLinesP(edges, 1, np.pi / 360, longer // 12, minLineLength=longer // 10, maxLineGap=longer // 25)
+    found = cv2.HoughLinesP(edges, 1, np.pi / 180, longer // 12, minLineLength=longer // 10, maxLineGap=longer // 25)
     if found is None:
         return []
     segments = found.reshape(-1, 4).astype(np.float64)
@@ -194,13 +218,12 @@ def _quads_by_edges(plane: Image) -> list[Floats]:
             if len(kept) == LINES_TRIED:
                 break
         families.append(kept)
-    quads = []
-    for first, second in itertools.combinations(families[0], 2):
-        for third, fourth in itertools.combinations(families[1], 2):
-            quad = _crossings([(a[0], a[1]) for a in (first, third, second, fourth)])
-            if quad is not None:
-                quads.append(quad)
-    return quads
+    chosen = [
+        (first, third, second, fourth)
+        for first, second in itertools.combinations(families[0], 2)
+        for third, fourth in itertools.combinations(families[1], 2)
+    ]
+    return list(_crossings(np.array(chosen))) if chosen else []
 
 
 def _distance(a: Floats, b: Floats, point: Floats) -> float:
@@ -211,16 +234,15 @@ def _distance(a: Floats, b: Floats, point: Floats) -> float:
 
 def _judged(plane: Image, quad: Floats) -> tuple[float, Floats] | None:
     """The quad moved onto its steps in brightness, with its area; None where it is not a page's outline."""
-    quad = _clockwise(quad)
-    if not _is_page_shaped(quad, plane.shape, CORNER_ANGLES, MIN_PAGE) or _polarity(plane, quad) == 0:
+    if _polarity(plane, quad) == 0:
         return None
     for reach in REFINEMENTS:
         refined = _refined(plane, quad, reach)
         if refined is not None:
             quad = refined
-    if not _is_page_shaped(quad, plane.shape, CORNER_ANGLES, MIN_PAGE) or _polarity(plane, quad) == 0:
+    if not _are_page_shaped(quad[None], plane.shape, CORNER_ANGLES, MIN_PAGE)[0] or _polarity(plane, quad) == 0:
         return None
-    return abs(_area(quad)), quad
+    return _area(quad), quad
 
 
 def _polarity(plane: Image, quad: Floats) -> int:
@@ -256,10 +278,9 @@ def _refined(plane: Image, quad: Floats, reach: float) -> Floats | None:
             return None
         at = points + offsets[1:-1][steps.argmax(axis=1)][:, None] * inward
         vx, vy, x, y = cv2.fitLine(at[usable].astype(np.float32), cv2.DIST_WELSCH, 0, 0.01, 0.01).ravel().tolist()
-        moved.append((np.array([x, y]), np.array([x + vx, y + vy])))
+        moved.append(((x, y), (x + vx, y + vy)))
     # Lines run from corner to corner, so each meets the one before it at its first corner.
-    corners = _crossings(moved)
-    return None if corners is None else np.roll(corners, 1, axis=0)
+    return np.roll(_crossings(np.array([moved]))[0], 1, axis=0)
 
 
 def _along(a: Floats, b: Floats) -> tuple[Floats, Floats]:
@@ -285,22 +306,15 @@ def find_marks(frame: Image) -> Floats:
     copy, scale = _reduced(frame, MARK_SIDE)
     grey = copy if copy.ndim == 2 else np.asarray(cv2.cvtColor(copy, cv2.COLOR_BGR2GRAY), np.uint8)
     outlines = _mark_outlines(grey)
-    best: tuple[float, Floats] | None = None
     if len(outlines) >= 4:
         centres = np.stack([_centre(outline) for outline in outlines])
-        for chosen in itertools.combinations(range(len(outlines)), 4):
-            quad = centres[list(chosen)]
-            quad, order = _ordered(quad)
-            area = abs(_area(quad))
-            if best is not None and area <= best[0]:
-                continue
-            if not _is_page_shaped(quad, grey.shape, MARK_ANGLES, MIN_MARKED):
-                continue
-            if _are_marks(quad, [outlines[chosen[k]] for k in order]):
-                best = area, quad
-    if best is None:
-        raise PictureError(NO_MARKS)
-    return (best[1] + 0.5) * scale - 0.5
+        chosen = np.array(list(itertools.combinations(range(len(outlines)), 4)))
+        chosen = np.take_along_axis(chosen, _around(centres[chosen]), axis=1)
+        shaped = _are_page_shaped(centres[chosen], grey.shape, MARK_ANGLES, MIN_MARKED)
+        for corners in sorted(chosen[shaped].tolist(), key=lambda corners: -_area(centres[corners])):
+            if _are_marks(centres[corners], [outlines[k] for k in corners]):
+                return _upright((centres[corners] + 0.5) * scale - 0.5)
+    raise PictureError(NO_MARKS)
 
 
 def _mark_outlines(grey: Image) -> list[Floats]:
@@ -402,30 +416,28 @@ def _upright(quad: Floats) -> Floats:
     return max(turned, key=lambda q: float(q[1, 0] - q[0, 0] + q[2, 0] - q[3, 0]))
 
 
-def _ordered(points: Floats) -> tuple[Floats, list[int]]:
-    """Four points as a quad begun at its upper left corner, and which of them is which corner."""
-    around = points - points.mean(axis=0)
-    order = np.argsort(np.arctan2(around[:, 1], around[:, 0]))  # clockwise as seen, y pointing down
-    turned = [np.roll(order, -k) for k in range(4)]
-    best = max(turned, key=lambda o: float(points[o[1], 0] - points[o[0], 0] + points[o[2], 0] - points[o[3], 0]))
-    return points[best], best.tolist()
+def _around(points: Floats) -> NDArray[np.intp]:
+    """The order (n, 4) in which four points each, (n, 4, 2), lie clockwise around their middle, y pointing down."""
+    away = points - points.mean(axis=1, keepdims=True)
+    return np.argsort(np.arctan2(away[..., 1], away[..., 0]), axis=1)
 
 
-def _is_page_shaped(quad: Floats, shape: tuple[int, ...], angles: tuple[float, float], least: float) -> bool:
-    """Whether a clockwise quad is convex, large, in the frame or nearly, and no more than a view distorts a page."""
-    sides = np.roll(quad, -1, axis=0) - quad
-    before = np.roll(sides, 1, axis=0)
-    turns = sides[:, 1] * before[:, 0] - sides[:, 0] * before[:, 1]
-    if not np.isfinite(quad).all() or (turns <= 0).any():
-        return False
-    lengths = np.hypot(sides[:, 0], sides[:, 1])
-    cosines = -(sides * before).sum(axis=1) / (lengths * np.roll(lengths, 1))
+def _are_page_shaped(
+    quads: Floats, shape: tuple[int, ...], angles: tuple[float, float], least: float
+) -> NDArray[np.bool_]:
+    """Which clockwise quads (n, 4, 2) are convex, large, in the frame or nearly, and no more than a view distorts."""
+    quads = np.nan_to_num(quads, nan=-1e9, posinf=1e9, neginf=-1e9)
+    sides = np.roll(quads, -1, axis=1) - quads
+    before = np.roll(sides, 1, axis=1)
+    turns = sides[..., 1] * before[..., 0] - sides[..., 0] * before[..., 1]
+    lengths = np.maximum(np.hypot(sides[..., 0], sides[..., 1]), 1e-9)
+    cosines = -(sides * before).sum(axis=2) / (lengths * np.roll(lengths, 1, axis=1))
     inside = np.degrees(np.arccos(np.clip(cosines, -1, 1)))
-    if inside.min() < angles[0] or inside.max() > angles[1]:
-        return False
-    if (np.maximum(lengths[:2], lengths[2:]) > MAX_SIDE_RATIO * np.minimum(lengths[:2], lengths[2:])).any():
-        return False
+    opposite = np.maximum(lengths[:, :2], lengths[:, 2:]) / np.minimum(lengths[:, :2], lengths[:, 2:])
+    x, y = quads[..., 0], quads[..., 1]
+    areas = (x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1)).sum(axis=1) / 2
     margin = OUTSIDE * max(shape[:2])
-    if quad.min() < -margin or (quad.max(axis=0) > (shape[1] + margin, shape[0] + margin)).any():
-        return False
-    return _area(quad) >= least * shape[0] * shape[1]
+    fits = (turns > 0).all(axis=1) & (inside >= angles[0]).all(axis=1) & (inside <= angles[1]).all(axis=1)
+    fits &= (opposite <= MAX_SIDE_RATIO).all(axis=1) & (areas >= least * shape[0] * shape[1])
+    fits &= (quads >= -margin).all(axis=(1, 2)) & (quads <= (shape[1] + margin, shape[0] + margin)).all(axis=(1, 2))
+    return np.asarray(fits, np.bool_)
