@@ -25,7 +25,7 @@ from edge.reader import DigitReader
 from edge.reading import Box, Reading
 from train.data import DataError
 from train.photos import PACKAGES, photos
-from train.scenes import KINDS, Kind, Scene, contact_sheet, scene
+from train.scenes import KINDS, Kind, Scene, save_sheet, scene
 
 Image = NDArray[np.uint8]
 
@@ -361,9 +361,7 @@ def _write_sheet(path: Path, pictures: Sequence[Image]) -> None:
     if not pictures:
         path.unlink(missing_ok=True)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), contact_sheet(pictures)):
-        raise DataError(f"{path} cannot be written")
+    save_sheet(path, pictures)
     print(f"worst pages: {path}")
 
 

@@ -726,6 +726,17 @@ def contact_sheet(pictures: Sequence[Image], columns: int = SHEET_COLUMNS) -> Im
     return np.vstack(rows)
 
 
+def save_sheet(path: Path, pictures: Sequence[Image]) -> None:
+    """Writes a contact sheet, its folder too. Raises DataError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        saved = cv2.imwrite(str(path), contact_sheet(pictures))
+    except (OSError, cv2.error):
+        saved = False
+    if not saved:
+        raise DataError(f"{path} cannot be written; name a .png or .jpg file")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes a contact sheet of some pages, their truth in green."""
     parser = Parser(prog="python -m train.scenes", description="Draws synthetic pages side by side, with their truth.")
@@ -750,9 +761,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DataError as error:
         print(f"train.scenes: {error}", file=sys.stderr)
         return 1
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(args.out), contact_sheet(pictures)):
-        print(f"train.scenes: {args.out} cannot be written", file=sys.stderr)
+    try:
+        save_sheet(args.out, pictures)
+    except DataError as error:
+        print(f"train.scenes: {error}", file=sys.stderr)
         return 1
     return 0
 
