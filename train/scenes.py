@@ -92,6 +92,28 @@ COLOUR_PAIRS = (  # BGR paper and ink: much the same grey, far apart in one chan
 BOARDS = ((48, 60, 44), (40, 40, 40), (70, 62, 50), (58, 72, 50))  # BGR
 CHALKS = ((235, 238, 240), (170, 225, 235), (225, 205, 190), (190, 190, 235))  # BGR
 
+RULES = ((205, 150, 110), (160, 160, 160), (140, 140, 220))  # BGR
+RULE_STRENGTHS = (0.15, 0.55)  # of that colour on the paper
+FAINT_RULES = 0.6  # of the strength, under writing that is small, or told by its colour
+PRINTED_BOXES = ((60, 60, 60), (190, 120, 60), (70, 60, 200))  # BGR
+BOX_STRENGTHS = (0.5, 0.95)
+SAME_PEN_PART = 0.4  # of the pages with boxes have them drawn with the pen of the digits
+DARK_PAPER = 100  # grey level below which a page is a board
+
+FINE_TEXTURE, FINE_GRAINS = (0.002, 0.012), (1, 3)  # of the paper's level; pixels
+COARSE_TEXTURE, COARSE_GRAINS = (0.0, 0.012), (8, 40)
+LIGHT_FALLS = (0.0, 0.35)  # of the light, from one side of the page to the other
+VIGNETTES = (0.0, 0.3)
+SHADOW_DEPTHS = (0.25, 0.55)  # of the light
+SHARP_SHADOWS, SOFT_SHADOWS = (0.8, 2.5), (15.0, 60.0)  # pixels: deviation of their edges' blur
+EXPOSURES = (0.85, 1.02)
+BLURS: dict[Kind, tuple[float, float]] = {"normal": (0.3, 0.8), "hard": (0.3, 1.5), "blank": (0.3, 1.5)}  # pixels
+LEAST_BLUR, MOST_BLUR = 0.3, 0.035  # pixels; of the digits' height
+NOISES = (0.5, 5.0)  # grey levels, standard deviation
+MOST_NOISE = 0.08  # of the step from paper to ink
+COLOUR_NOISE = 0.4  # of the noise again, in each channel for itself
+QUALITIES = (60, 95)  # per cent, of the JPEG
+
 # Letters that nobody takes for a digit, alone or in a hand's way of writing them.
 LETTERS = "acdefhkmnprtuvwxACEFHKMNPRTUVWX"
 WORDS = (
@@ -610,99 +632,106 @@ def _smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float
 
 def _light(plan: Plan, rng: np.random.Generator, *, shadowed: bool) -> Floats:
     """How much light falls on each pixel: float32 (height, width), 1 at the brightest."""
-    y, x = np.mgrid[-0.5 : 0.5 : plan.height * 1j, -0.5 : 0.5 : plan.width * 1j].astype(np.float32)
+    y = np.linspace(-0.5, 0.5, plan.height, dtype=np.float32)[:, None]
+    x = np.linspace(-0.5, 0.5, plan.width, dtype=np.float32)
     direction = rng.uniform(0, 2 * np.pi)
-    fall = rng.uniform(0, 0.35)
-    light = 1 - fall * (0.5 + (x * np.cos(direction) + y * np.sin(direction)) / 1.42)
-    light -= rng.uniform(0, 0.3) * (x * x + y * y)
+    fall, vignette = np.float32(rng.uniform(*LIGHT_FALLS)), np.float32(rng.uniform(*VIGNETTES))
+    across = fall / np.float32(np.sqrt(2)) * np.array([np.cos(direction), np.sin(direction)], np.float32)
+    light = (1 - fall / 2 - across[0] * x - vignette * x * x) - (across[1] * y + vignette * y * y)
     if shadowed:
-        depth = rng.uniform(0.25, 0.55)
-        edge = rng.choice([rng.uniform(0.8, 2.5), rng.uniform(15, 60)])  # pixels
-        shade = np.zeros((plan.height, plan.width), np.float32)
+        depth = rng.uniform(*SHADOW_DEPTHS)
+        edge = rng.uniform(*(SHARP_SHADOWS if rng.random() < 0.5 else SOFT_SHADOWS))
         middle = rng.uniform(-0.3, 0.3, 2) * (plan.width, plan.height)
         corners = int(rng.integers(3, 7))
         angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
-        shape = (
-            np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.3, 0.9, (corners, 1)) * plan.width + middle
-        )
-        cv2.fillPoly(shade, [np.round(shape + np.array([plan.width / 2, plan.height / 2])).astype(np.int32)], 1.0)
-        small = cv2.resize(shade, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if edge > 8 else shade
-        small = cv2.GaussianBlur(small, (0, 0), edge / 4 if edge > 8 else edge)
-        light *= 1 - depth * cv2.resize(small, (plan.width, plan.height), interpolation=cv2.INTER_LINEAR)
-    return light.astype(np.float32)
+        shape = np.stack([np.cos(angles), np.sin(angles)], 1) * rng.uniform(0.3, 0.9, (corners, 1)) * plan.width
+        shape += middle + np.array([plan.width / 2, plan.height / 2])
+        # A soft edge needs no more than a quarter of the pixels.
+        part = 4 if edge > SHARP_SHADOWS[1] else 1
+        shade = np.zeros((-(-plan.height // part), -(-plan.width // part)), np.float32)
+        cv2.fillPoly(shade, [np.round(shape / part).astype(np.int32)], 1.0)
+        shade = cv2.GaussianBlur(shade, (0, 0), edge / part)
+        if part > 1:
+            shade = cv2.resize(shade, (plan.width, plan.height), interpolation=cv2.INTER_LINEAR)
+        light *= 1 - np.float32(depth) * shade
+    return np.asarray(light, np.float32)
 
 
 def _photograph(plan: Plan, rng: np.random.Generator, seed: int, kind: Kind, size: float) -> Scene:
     """The planned page on paper, under light, through a lens, as JPEG."""
     height, width = plan.height, plan.width
-    paper, ink_colour, contrast, grainy = _colours(rng, kind, size)
+    paper, pen, contrast, grainy = _colours(rng, kind, size)
+    coloured = contrast > COLOUR_GAIN * _contrast(paper, pen, channels=False)
     ink: Floats = np.zeros((height, width), np.float32)
     digits, distractors = [], []
     for mark in plan.marks:
         box = _stamp(plan, ink, mark)
-        if box is not None:
-            if mark.label is None:
-                distractors.append(box)
-            else:
-                digits.append(SceneDigit(mark.label, box, mark.line))
-    drawn, drawn_boxes = _strokes(plan, plan.drawings)
-    np.maximum(ink, drawn, out=ink)
-    distractors += drawn_boxes
+        if box is not None and mark.label is not None:
+            digits.append(SceneDigit(mark.label, box, mark.line))
+        elif box is not None:
+            distractors.append(box)
+    if plan.drawings:
+        drawn, boxes = _strokes(plan, plan.drawings)
+        np.maximum(ink, drawn, out=ink)
+        distractors += boxes
     if grainy:
-        grain = _smooth_noise(rng, height, width, float(np.clip(size / 40, 1, 2.5)))
-        ink *= np.clip(0.92 + 0.2 * grain, 0.6, 1)
-    sheet = np.empty((height, width, 3), np.float32)
-    sheet[:] = paper
-    texture = 1 + rng.uniform(0.002, 0.012) * _smooth_noise(rng, height, width, rng.uniform(1, 3))
-    texture += rng.uniform(0, 0.012) * _smooth_noise(rng, height, width, rng.uniform(8, 40))
-    sheet *= texture[..., None]
-    coloured = contrast > COLOUR_GAIN * _contrast(paper, ink_colour, channels=False)
+        ink *= np.clip(0.92 + 0.2 * _smooth_noise(rng, height, width, float(np.clip(size / 40, 1, 2.5))), 0.6, 1)
+
+    texture = 1 + rng.uniform(*FINE_TEXTURE) * _smooth_noise(rng, height, width, rng.uniform(*FINE_GRAINS))
+    texture += rng.uniform(*COARSE_TEXTURE) * _smooth_noise(rng, height, width, rng.uniform(*COARSE_GRAINS))
+    layers = []
     if plan.rules:
-        colour = np.array([(205, 150, 110), (160, 160, 160), (140, 140, 220)][rng.integers(3)], float)
-        light_on_dark = paper.mean() < 100
-        strength = (
-            rng.uniform(0.15, 0.55) * min(1.0, 2.2 * contrast) * (0.6 if size < DIGIT_HEIGHTS[0] or coloured else 1)
-        )
-        target = paper * 1.5 if light_on_dark else np.minimum(colour, paper)
-        cover = _strokes(plan, plan.rules)[0][..., None] * np.float32(strength)
-        sheet += cover * (target.astype(np.float32) - sheet)
+        colour = paper * 1.5 if paper.mean() < DARK_PAPER else np.minimum(RULES[rng.integers(len(RULES))], paper)
+        strength = rng.uniform(*RULE_STRENGTHS) * min(1.0, 2.2 * contrast)
+        if size < DIGIT_HEIGHTS[0] or coloured:
+            strength *= FAINT_RULES
+        layers.append((_strokes(plan, plan.rules)[0] * np.float32(strength), colour))
     if plan.boxes:
-        shade = (
-            ink_colour
-            if rng.random() < 0.4
-            else np.array([(60, 60, 60), (190, 120, 60), (70, 60, 200)][rng.integers(3)])
-        )
-        cover = _strokes(plan, plan.boxes)[0][..., None] * np.float32(rng.uniform(0.5, 0.95))
-        sheet += cover * (np.asarray(shade, np.float32) - sheet)
-    sheet += ink[..., None] * (ink_colour.astype(np.float32) - sheet)
+        own = rng.random() < SAME_PEN_PART
+        colour = pen if own else np.array(PRINTED_BOXES[rng.integers(len(PRINTED_BOXES))], float)
+        layers.append((_strokes(plan, plan.boxes)[0] * np.float32(rng.uniform(*BOX_STRENGTHS)), colour))
+    layers.append((ink, pen))
     shadowed = bool(rng.random() < SHADOW_PART[kind])
-    sheet *= (_light(plan, rng, shadowed=shadowed) * np.float32(rng.uniform(0.85, 1.02)))[..., None]
-    blur = rng.uniform(0.3, 0.8) if kind == "normal" else rng.uniform(0.3, 1.5)
-    blur = min(blur, 0.035 * size)
-    if blur > 0.3:
-        sheet = cv2.GaussianBlur(sheet, (0, 0), blur)
-    step = contrast * float(max(paper.mean(), ink_colour.mean()))  # grey levels from paper to ink
-    noise = min(rng.uniform(0.5, 5), 0.08 * step)
-    sheet += noise * rng.standard_normal((height, width, 1), dtype=np.float32)
-    sheet += 0.4 * noise * _smooth_noise(rng, height, width * 3, 2).reshape(height, width, 3)
-    frame = np.clip(sheet, 0, 255).astype(np.uint8)
-    quality = int(rng.integers(60, 95, endpoint=True))
-    _, coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    light = _light(plan, rng, shadowed=shadowed) * np.float32(rng.uniform(*EXPOSURES))
+
+    blur = min(rng.uniform(*BLURS[kind]), MOST_BLUR * size)
+    step = contrast * float(max(paper.mean(), pen.mean()))  # grey levels from paper to ink
+    noise = min(rng.uniform(*NOISES), MOST_NOISE * step)
+    grain = noise * rng.standard_normal((height, width), dtype=np.float32)
+    planes = []
+    for channel in range(3):
+        # A plane at a time: in one piece in memory it is done twice as fast.
+        plane = texture * np.float32(paper[channel])
+        for cover, colour in layers:
+            plane += cover * (np.float32(colour[channel]) - plane)
+        plane *= light
+        if blur > LEAST_BLUR:
+            plane = np.asarray(cv2.GaussianBlur(plane, (0, 0), blur), np.float32)
+        plane += grain
+        plane += COLOUR_NOISE * noise * _smooth_noise(rng, height, width, 2)
+        planes.append(np.clip(plane, 0, 255).astype(np.uint8))
+    quality = int(rng.integers(*QUALITIES, endpoint=True))
+    _, coded = cv2.imencode(".jpg", cv2.merge(planes), [cv2.IMWRITE_JPEG_QUALITY, quality])
     frame = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
-    lines = tuple(
-        "".join(d.label for d in digits if d.line == line)
-        for line in range(max([d.line for d in digits], default=-1) + 1)
-    )
+
+    rows = range(max((digit.line for digit in digits), default=-1) + 1)
     conditions = {
         "ruled": plan.rules, "boxed": plan.boxes, "letters or drawings": distractors, "touching": plan.touching,
         "small": size < DIGIT_HEIGHTS[0], "large": size > DIGIT_HEIGHTS[1], "faint": contrast < FAINT,
-        "light on dark": paper.mean() < ink_colour.mean(), "shadow": shadowed,
-        "colour": coloured,
+        "light on dark": paper.mean() < pen.mean(), "shadow": shadowed, "colour": coloured,
     }  # fmt: skip
     return Scene(
-        seed, kind, frame, lines, tuple(digits), tuple(distractors), plan.angle, contrast, plan.touching,
+        seed,
+        kind,
+        frame,
+        tuple("".join(digit.label for digit in digits if digit.line == row) for row in rows),
+        tuple(digits),
+        tuple(distractors),
+        plan.angle,
+        contrast,
+        plan.touching,
         tuple(name for name, holds in conditions.items() if holds),
-    )  # fmt: skip
+    )
 
 
 # Contact sheets -----------------------------------------------------------------------------------------------------
