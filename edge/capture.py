@@ -212,7 +212,7 @@ class Video:
         self._is_url = "://" in location
         self.name = _without_secrets(location) if self._is_url else location
         self.live = self._is_url or not every_frame
-        self._paced = not every_frame
+        self._paced = not every_frame and not location.lower().startswith("rtsp")  # whose server keeps the pace
         self._capture: Any = None
         self._announced: float | None = None  # frames, where it has an end
         self._rate = DEFAULT_RATE
@@ -274,7 +274,10 @@ class Video:
         return frame
 
     def _grab(self) -> None:
-        if not self._capture.grab():
+        start = time.monotonic()
+        found = self._capture.grab()
+        # After a timeout, OpenCV first hands out what the decoder still holds.
+        if not found or (self._is_url and time.monotonic() - start >= FRAME_SECONDS):
             self._finish()
         self._grabbed += 1
         self._sequence += 1
@@ -301,9 +304,9 @@ class Video:
         if not self._grabbed:
             raise SourceError(f"{self.name}: no frame of it can be decoded")
         if self._announced is not None and self._grabbed < WHOLE * self._announced:
+            why = "the stream stopped" if self._is_url else "the video is damaged or cut short"
             raise SourceError(
-                f"{self.name}: only {self._grabbed} of {self._announced:.0f} frames could be decoded: "
-                "the video is damaged or cut short"
+                f"{self.name}: only {self._grabbed} of {self._announced:.0f} frames could be decoded: {why}"
             )
         raise EndOfSource
 
