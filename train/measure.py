@@ -28,6 +28,7 @@ class Measurement:
     accuracy: float
     """Right answers over all pictures; no answer counts as wrong."""
     no_answer: int
+    """Pictures in which no digit was found, or whose best one is below the model's rejection threshold."""
     ece: float
     """Expected calibration error of the answers given."""
     sure: int
@@ -51,13 +52,18 @@ def measure(classifier: Classifier, frames: Sequence[NDArray[np.uint8] | Path], 
     if not glyphs:
         raise DataError("none of the pictures holds a digit")
     probabilities = classifier.classify(np.stack(glyphs))
-    truth = np.asarray(known)
+    if classifier.none_index is not None:
+        probabilities[:, classifier.none_index] = 0
+    answered = probabilities.max(axis=1) >= classifier.info.rejection_threshold
+    if not answered.any():
+        raise DataError("the model refuses every picture")
+    probabilities, truth = probabilities[answered], np.asarray(known)[answered]
     right = probabilities.argmax(axis=1) == truth
     sure = probabilities.max(axis=1) >= SURE
     return Measurement(
         pictures=len(frames),
         accuracy=float(right.sum() / len(frames)),
-        no_answer=len(frames) - len(glyphs),
+        no_answer=len(frames) - int(answered.sum()),
         ece=expected_calibration_error(probabilities, truth),
         sure=int(sure.sum()),
         wrong_when_sure=float(np.mean(~right[sure])) if sure.any() else 0.0,

@@ -1,4 +1,4 @@
-"""`python -m train.refusal`: what the threshold refuses, and what another would: false answers against missed digits."""
+"""`python -m train.refusal`: what the threshold refuses and another would: false answers against missed digits."""
 
 import json
 import sys
@@ -63,7 +63,7 @@ def _part(which: NDArray[np.bool_]) -> float:
 
 
 def _curve(digits: NDArray[np.float32], others: NDArray[np.float32]) -> list[list[float]]:
-    """(threshold, part of the digits refused, part of the others answered), where 0.01 % to 10 % of digits are refused."""
+    """(threshold, part of the digits refused, part of the others answered), to a tenth of the digits refused."""
     order = np.sort(digits)
     places = np.unique(np.geomspace(1, len(order) / 10, 25).astype(int))
     return [
@@ -83,9 +83,8 @@ def write_plot(found: dict[str, Any], path: Path) -> None:
     ):
         missed = [max(LEAST_SHOWN, row[1]) * 100 for row in curve]
         axes.plot(missed, [row[2] * 100 for row in curve], "o-", markersize=3, color=colour, label=name)
-    axes.axvline(
-        max(LEAST_SHOWN, found["test_refused"]) * 100, color=PALE, linewidth=4, zorder=0, label="the threshold"
-    )
+    shipped = max(LEAST_SHOWN, found["test_refused"]) * 100
+    axes.axvline(shipped, color=PALE, linewidth=4, zorder=0, label="the threshold")
     axes.set(
         xscale="log",
         xlabel="MNIST test digits refused, %",
@@ -115,9 +114,9 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     letters = found["letters"]
     print(
-        f"threshold {found['threshold']:g}: MNIST test {found['test_right']:.2%} right and {found['test_refused']:.2%} "
+        f"threshold {found['threshold']:g}: MNIST test {found['test_right']:.2%} right, {found['test_refused']:.2%} "
         f"refused, validation {found['validation_refused']:.2%} refused\n"
-        f"{letters['letters']} letters of {letters['fonts']} fonts never trained on: {letters['answered']:.1%} answered "
+        f"{letters['letters']} letters of {letters['fonts']} fonts never trained on: {letters['answered']:.1%} read "
         f"as digits, {letters['answered_at_one_percent']:.1%} where 1 % of the digits are refused\n"
         + "".join(
             f"{kind}: {row['answered']:.1%} of {row['glyphs']} answered as digits\n"
