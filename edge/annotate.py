@@ -38,8 +38,9 @@ STROKE = 1 / 9  # of a letter's height: the width of its lines
 RIM = 1 / 10  # of a letter's height on either side, at least a pixel
 BOX_LINE = 1 / 12  # of a label's height: the width of a box's line
 FINE_SIDE = 400  # pixels: only in a smaller picture a line is one pixel wide
+NEARBY = 14.0  # label heights: words reach no farther from their box
 GAP = 0.3  # of a label's height, between it and its box
-DIGIT_COST, LABEL_COST = 8.0, 1.0  # of a pixel of a digit covered, and of a label
+DIGIT_COST = 8.0  # of a pixel of a digit covered, where one of another label costs 1
 
 
 def annotated(frame: Image, reading: Reading) -> Image:
@@ -130,20 +131,20 @@ class _Layout:
     def _place(self, words: Sequence[tuple[str, float]], box: Boxes) -> list[_Word]:
         """Where words, each with its part of the label's height, stand beside a box: where they cover least."""
         best: tuple[float, float, Boxes] | None = None
+        digits, labels = self._near(box, self._digits), self._near(box, self._taken[: self._placed])
         for shrinking in SHRINKING:
             height = max(self.label_height * shrinking, min(LABEL_HEIGHTS[0], self.label_height))
             width = sum(_width(text, part * height) for text, part in words)
-            for spot in self._spots(box, width, height):
-                cost = self._cost(spot)
-                if best is None or cost < best[0]:
-                    best = cost, height, spot
-                if cost == 0:
-                    break
-            if best is not None and best[0] == 0:
+            spots = self._spots(box, width, height)
+            costs = _costs(spots, digits, labels)
+            least = int(costs.argmin())
+            if best is None or costs[least] < best[0]:
+                best = float(costs[least]), height, spots[least]
+            if best[0] == 0:
                 break
         assert best is not None
-        cost, height, spot = best
-        self.covered += float(_overlap(spot, self._digits).sum())
+        _, height, spot = best
+        self.covered += float(_overlaps(spot[None], digits).sum())
         self._taken[self._placed] = spot
         self._placed += 1
         placed = []
@@ -154,31 +155,31 @@ class _Layout:
             x += _width(text, part * height)
         return placed
 
-    def _spots(self, box: Boxes, width: float, height: float) -> Iterator[Boxes]:
-        """Places for letters of this size around a box, the best first, all of them on the canvas."""
+    def _spots(self, box: Boxes, width: float, height: float) -> Boxes:
+        """Places (n, 4) for letters of this size around a box, the best first, all of them on the canvas."""
         x, y, w, h = box.tolist()
         gap = GAP * height + self._line
-        middle = x + (w - width) / 2
+        middle, level = x + (w - width) / 2, y + (h - height) / 2
         above, below = y - gap - height, y + h + gap
         right, left = x + w + gap, x - gap - width
-        for corner in (
+        corners = np.array([
             (middle, above), (middle, below), (x, above), (x + w - width, above), (x, below), (x + w - width, below),
-            (right, y + (h - height) / 2), (left, y + (h - height) / 2), (right, y), (left, y),
+            (right, level), (left, level), (right, y), (left, y),
             (right, above), (left, above), (right, below), (left, below),
-        ):  # fmt: skip
-            at_x = min(max(corner[0], self._line), self._size[0] - width - self._line)
-            at_y = min(max(corner[1], self._line), self._size[1] - height - self._line)
-            yield np.array([at_x, at_y, width, height])
+        ])  # fmt: skip
+        room = np.array(self._size) - (width + self._line, height + self._line)
+        corners = np.maximum(np.minimum(corners, room), self._line)
+        return np.hstack([corners, np.broadcast_to((width, height), corners.shape)])
 
-    def _cost(self, spot: Boxes) -> float:
-        rim = 1 + RIM * spot[3]
-        wide = spot + np.array([-rim, -rim, 2 * rim, 2 * rim])
-        on_labels = _overlap(wide, self._taken[: self._placed]).sum()
-        return float(DIGIT_COST * _overlap(wide, self._digits).sum() + LABEL_COST * on_labels)
+    def _near(self, box: Boxes, others: Boxes) -> Boxes:
+        """Those of the other boxes that words beside this one could cover."""
+        reach = NEARBY * self.label_height
+        far = (others[:, :2] > box[:2] + box[2:] + reach) | (others[:, :2] + others[:, 2:] < box[:2] - reach)
+        return np.asarray(others[~far.any(axis=1)], np.float64)
 
     def _draw_box(self, box: Boxes, colour: Colour, line: int) -> None:
         """Around the ink, not on it."""
-        away = self._line / 2 + 1
+        away = self._line / 2 + 3
         left, top = round(float(box[0] - away)), round(float(box[1] - away))
         right, bottom = round(float(box[0] + box[2] + away)), round(float(box[1] + box[3] + away))
         cv2.rectangle(self._canvas, (left, top), (right, bottom), colour, line)
@@ -223,9 +224,18 @@ def _scaled(boxes: Sequence[tuple[int, int, int, int]], scale: float, margin: in
     return np.array(boxes, np.float64).reshape(-1, 4) * scale + (margin, margin, 0, 0)
 
 
-def _overlap(box: Boxes, others: Boxes) -> Boxes:
-    """Area that a box shares with each of the others (n, 4)."""
-    first = np.maximum(box[:2], others[:, :2])
-    last = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
+def _costs(spots: Boxes, digits: Boxes, labels: Boxes) -> Boxes:
+    """What letters at each of these places (n, 4) would cover."""
+    rim = 1 + RIM * spots[0, 3]
+    wide = spots + np.array([-rim, -rim, 2 * rim, 2 * rim])
+    return np.asarray(
+        DIGIT_COST * _overlaps(wide, digits).sum(axis=1) + _overlaps(wide, labels).sum(axis=1), np.float64
+    )
+
+
+def _overlaps(boxes: Boxes, others: Boxes) -> Boxes:
+    """Areas (n, m) that boxes (n, 4) share with others (m, 4)."""
+    first = np.maximum(boxes[:, None, :2], others[None, :, :2])
+    last = np.minimum((boxes[:, :2] + boxes[:, 2:])[:, None], (others[:, :2] + others[:, 2:])[None])
     shared = np.clip(last - first, 0, None)
-    return np.asarray(shared[:, 0] * shared[:, 1], np.float64)
+    return np.asarray(shared[..., 0] * shared[..., 1], np.float64)

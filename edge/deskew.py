@@ -206,6 +206,7 @@ def _quads_by_edges(plane: Image) -> list[Floats]:
     if found is None:
         return []
     segments = found.reshape(-1, 4).astype(np.float64)
+    segments = segments[_are_steps(plane, segments)]
     length = np.hypot(segments[:, 2] - segments[:, 0], segments[:, 3] - segments[:, 1])
     lying = abs(segments[:, 2] - segments[:, 0]) >= abs(segments[:, 3] - segments[:, 1])
     families = []
@@ -224,6 +225,16 @@ def _quads_by_edges(plane: Image) -> list[Floats]:
         for third, fourth in itertools.combinations(families[1], 2)
     ]
     return list(_crossings(np.array(chosen))) if chosen else []
+
+
+def _are_steps(plane: Image, segments: Floats) -> NDArray[np.bool_]:
+    """Which segments x, y, x, y (n, 4) part a brighter area from a darker one; ruled and written lines do not."""
+    a, b = segments[:, None, :2], segments[:, None, 2:]
+    along = (b - a) / np.maximum(np.hypot(b[..., 0] - a[..., 0], b[..., 1] - a[..., 1]), 1e-9)[..., None]
+    aside = STEP_REACH * max(plane.shape) * np.stack([-along[..., 1], along[..., 0]], axis=-1)
+    points = a + (b - a) * np.linspace(*SAMPLED, SAMPLES)[:, None]
+    steps = _sampled(plane, points + aside)[0] - _sampled(plane, points - aside)[0]
+    return np.asarray(np.abs(np.median(steps, axis=1)) >= MIN_STEP, np.bool_)
 
 
 def _distance(a: Floats, b: Floats, point: Floats) -> float:

@@ -24,6 +24,7 @@ FRAME_BOX = (
     BOX_SIZE,
 )  # pixels: a glyph's longer side may be less, its outermost pixels can have rounded to 0
 FRAME_OFF_CENTRE = 1.0  # pixels: MNIST's own centres of mass lie within this of the middle
+FRAME_FADED = 2  # pixels: so many of a glyph's outermost rows or columns can have rounded to 0
 FRAME_PEAK = 200  # grey levels: fainter ink is normalised
 
 
@@ -45,15 +46,22 @@ def is_glyph(frame: Image) -> bool:
     grey = frame if frame.ndim == 2 else frame[:, :, 0]
     if frame.ndim == 3 and (frame != grey[:, :, None]).any():
         return False
-    _, _, width, height = cv2.boundingRect(grey)
+    x, y, width, height = cv2.boundingRect(grey)
     if not FRAME_BOX[0] <= max(width, height) <= FRAME_BOX[1]:
         return False
     moments = cv2.moments(grey)
     off_x = moments["m10"] / moments["m00"] - CENTRE
     off_y = moments["m01"] / moments["m00"] - CENTRE
-    if max(abs(off_x), abs(off_y)) > FRAME_OFF_CENTRE:
+    if not (_is_centred(off_x, x, width) and _is_centred(off_y, y, height)):
         return False
     return int(grey.max()) >= FRAME_PEAK
+
+
+def _is_centred(off: float, start: int, length: int) -> bool:
+    """Whether ink lies in the middle, or as near as the frame lets it: all of a lopsided digit stays inside."""
+    if abs(off) <= FRAME_OFF_CENTRE:
+        return True
+    return start <= FRAME_FADED if off > 0 else start + length >= GLYPH_SIZE - FRAME_FADED
 
 
 def to_glyph(region: Region) -> Image:

@@ -63,3 +63,19 @@ def pack(model: Path, to: Path, labels: Sequence[str] | None = None, **settings:
             archive.writestr("labels.txt", "\n".join(labels) + "\n")
         archive.writestr("edge-digits.json", json.dumps(said))
     return to
+
+
+def page(
+    *lines: str, height: int = 48, ink: int = 40, paper: int = 225, size: tuple[int, int] | None = None
+) -> np.ndarray:
+    """uint8 (h, w): lines of digits, each `height` pixels, on plain paper; of `size` (h, w) where it is given."""
+    step = round(height * 2.2)
+    scale = height / 21
+    widest = max((len(line) for line in lines), default=1)
+    tall, wide = size or (step * len(lines) + step, round(height * (1.15 * widest + 2)))
+    picture = np.full((tall, wide), paper, np.uint8)
+    for row, line in enumerate(lines):
+        for place, text in enumerate(line):
+            at = (round(height * (1 + 1.15 * place)), round(step * (row + 1)))
+            cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, ink, max(2, height // 9), cv2.LINE_AA)
+    return picture
