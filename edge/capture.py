@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode import decode
-from edge.errors import PictureError, SourceError
+from edge.errors import PictureError, SourceError, UsageError
 from edge.picture_header import MAX_PIXELS
 from edge.source import PICTURE_SUFFIXES, find
 
@@ -121,9 +121,19 @@ def open_source(text: str, *, every_frame: bool = False, new_only: bool = False)
     """The source that a text means: not yet opened, so whether it works is not known.
 
     A number or a device is a camera, rtsp:// and http:// with their safe kin are streams, a folder gives its pictures
-    and those that come, any other file is a video. every_frame: a video's frames one by one, as fast as they are
-    read, instead of at its own pace. new_only: of a folder, only what comes from now on. Raises SourceError.
+    and those that come, any other file is a video. every_frame: a video file's frames one by one, as fast as they
+    are read, instead of at its own pace. new_only: of a folder, only what comes from now on.
+    Raises SourceError, and UsageError where every_frame or new_only is asked of something else.
     """
+    source = _source_of(text, every_frame, new_only)
+    if every_frame and (not isinstance(source, Video) or source.live):
+        raise UsageError(f"{source.name}: every frame can be read of a video file only, and this is none")
+    if new_only and not isinstance(source, Folder):
+        raise UsageError(f"{source.name}: new pictures come in a folder only, and this is none")
+    return source
+
+
+def _source_of(text: str, every_frame: bool, new_only: bool) -> Source:
     scheme, found, _ = text.partition("://")
     if found:
         if scheme.lower() not in PORTS:
@@ -144,7 +154,7 @@ def open_source(text: str, *, every_frame: bool = False, new_only: bool = False)
         return Camera(text)
     if stat.S_ISDIR(mode):
         return Folder(text, new_only=new_only)
-    return Video(text, every_frame=every_frame)
+    return Video(text, every_frame=every_frame and stat.S_ISREG(mode))
 
 
 # Cameras, videos and streams: OpenCV's VideoCapture
@@ -212,7 +222,9 @@ class Video:
         self._is_url = "://" in location
         self.name = _without_secrets(location) if self._is_url else location
         self.live = self._is_url or not every_frame
-        self._paced = not every_frame and not location.lower().startswith("rtsp")  # whose server keeps the pace
+        # An RTSP server keeps the pace, and so does whoever fills a pipe.
+        own_pace = location.lower().startswith("rtsp") if self._is_url else not os.path.isfile(location)
+        self._paced = not every_frame and not own_pace
         self._capture: Any = None
         self._announced: float | None = None  # frames, where it has an end
         self._rate = DEFAULT_RATE
@@ -224,7 +236,7 @@ class Video:
 
     def open(self) -> None:
         self.close()
-        if not self._is_url and self._location.lower().endswith(STILL_SUFFIXES):
+        if not self._is_url and self._location.lower().endswith(STILL_SUFFIXES) and os.path.isfile(self._location):
             raise SourceError(f"{self.name}: a picture, not a video; edge-digits read reads it")
         # An absolute path: FFmpeg takes what stands before a colon for a protocol.
         where = self._location if self._is_url else os.path.abspath(self._location)

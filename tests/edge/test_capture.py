@@ -15,7 +15,7 @@ import pytest
 
 from edge import capture
 from edge.capture import Camera, EndOfSource, Folder, Frame, Latest, Source, Video, open_source, opened
-from edge.errors import PictureError, SourceError
+from edge.errors import PictureError, SourceError, UsageError
 from tests.edge.frames import number_of, numbered, page, write_video
 from tests.edge.helpers import digit
 from tests.edge.streams import serve, silence
@@ -85,6 +85,16 @@ def test_what_is_no_source_is_one_clear_error(text: str, says: str) -> None:
     with pytest.raises(SourceError) as error:
         open_source(text)
     assert str(error.value).startswith(says)
+
+
+def test_what_a_source_has_not_cannot_be_asked_of_it(tmp_path: Path) -> None:
+    path = str(video(tmp_path / "a.avi", 2))
+    for text in ("0", "http://camera/", str(tmp_path)):
+        with pytest.raises(UsageError, match="of a video file only"):
+            open_source(text, every_frame=True)
+    for text in ("0", "http://camera/", path):
+        with pytest.raises(UsageError, match="in a folder only"):
+            open_source(text, new_only=True)
 
 
 def test_no_password_is_in_a_name() -> None:
