@@ -113,7 +113,7 @@ def _reading_order(lines: Sequence[Sequence[int]], level: Boxes) -> list[int]:
 
 
 def _ordered(lines: list[int], extents: Boxes, gutter: float) -> list[int]:
-    """Recursive XY cut (Nagy and Seth, 1984): columns where clear paper runs through several lines, else from the top."""
+    """Recursive XY cut (Nagy and Seth, 1984): columns where a gutter runs past several lines, else from the top."""
     if len(lines) < 2:
         return lines
     for start, end, least in ((0, 2, COLUMN_LINES), (1, 3, 1)):

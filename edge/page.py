@@ -9,21 +9,27 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 
-PAPER_SCALE = 8  # the paper's level is judged on a copy reduced by this
-SMALLEST_COPY = 24  # pixels: or by less, so that the copy's shorter side keeps this
-PAPER_REACH = 5  # the copy's longer side over the width of the closing that bridges strokes
-MEDIAN_REACH = 2  # the copy's longer side over the width of the median by which polarity is judged
-MEDIAN_LIMIT = 255  # pixels: OpenCV's widest
-PAPER_SMOOTH = 3  # pixels of the copy: width of the median that takes the noise out of it
+FINE_COPY = 384  # pixels: longer side of the copy on which the paper's level is judged, at least
+FINE_REACH = 16  # the picture's longer side over the width of the closing that bridges strokes
+DARKEST_PAPER = 64  # grey levels: in a darker channel noise would pass for ink
+COARSE_COPY = 96  # pixels: longer side of the copy on which wide strokes and colours are judged, at least
+PAPER_REACH = 5  # that copy's longer side over the width of the closing there
+WIDE_DEPTH = 50  # of 255: what the closer look takes for paper though it is darker by this may be a wide stroke
+WIDE_CELLS = 6  # pixels of that copy, at least
+HALF = 128  # stands for the paper's own level where a channel is compared with grey
+PAPER_SMOOTH = 3  # pixels of that copy: width of the median that takes the noise out of it
+MEDIAN_WIDEST = 31  # pixels: a wider median takes too long
+MEDIAN_REACH = 16  # the copy's longer side over the width of the median by which polarity is judged
 
+PAPER_SCALE = 8  # pixels: side of the cells in which thresholds are set
 MIN_DEPTH = 9  # of 255 parts of the paper's level: less contrast is not ink
-NOISE_SIGMAS = 4.5  # ink is deeper than this many standard deviations of the paper's noise
+FLOOR_CELLS = 15  # side of the square of cells whose usual depth is the paper's own
+FLOOR_GAIN = 3.0  # ink is deeper than the paper's usual depth by this factor
 LOCAL_PART = 0.36  # of the deepest ink nearby: shallower is blur, or the texture of the paper
-NEARBY = 5  # pixels of the copy, to either side
+NEARBY = 5  # cells, to either side
 
-SAMPLE = 4  # every so manieth row and column stands for the page in statistics
 DEEP = 0.998  # of the pixels are shallower than what counts as the ink's depth
-COLOUR_GAIN = 1.6  # a colour channel is looked at where ink is deeper in it by this than in grey
+COLOUR_GAIN = 1.5  # a colour channel is looked at where ink is deeper in it by this than in grey
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +37,11 @@ class PageInk:
     """The ink of a page.
 
     `depth`: uint8 (h, w), how far each pixel lies below the paper, in 255ths of the paper's level. `threshold`: uint8
-    (h, w), the depth above which it is ink. `noise`: depth that the paper itself reaches, 0 to 255.
+    (h, w), the depth above which it is ink.
     """
 
     depth: Image
     threshold: Image
-    noise: int
 
     @property
     def mask(self) -> Image:
@@ -44,85 +49,130 @@ class PageInk:
         return _image(cv2.compare(self.depth, self.threshold, cv2.CMP_GT))
 
 
-def page_ink(grey: Image, preview: Image | None, colour: Callable[[], Image]) -> PageInk | None:
-    """The ink of a page, dark on light or light on dark; None for an empty one.
+def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) -> tuple[Image, Image | None]:
+    """How far each pixel lies below the paper, uint8 (h, w), in 255ths of the paper's level; light ink is turned dark.
+
+    The second one shows strokes so wide that the first takes them for paper, and with them shadows; None where there
+    is no such thing.
 
     grey: uint8 (h, w). preview: uint8 (h', w', 3) BGR, a small copy by which it is judged whether grey is enough; None
     for a grey picture. colour: gives uint8 (h, w, 3) BGR, called only where it is not.
     """
-    if preview is None or not _hides_in_grey(preview):
-        return _ink(grey)
-    found = [ink for ink in (_ink(_image(channel)) for channel in cv2.split(colour())) if ink is not None]
-    plain = _ink(grey)
-    if plain is not None:
-        found.append(plain)
-    if not found:
-        return None
-    # Each pixel in the channel where it is deepest beyond what that channel asks for.
-    best = found[0]
-    for other in found[1:]:
-        mine = cv2.subtract(best.depth, best.threshold)
-        theirs = cv2.subtract(other.depth, other.threshold)
-        take = cv2.compare(theirs, mine, cv2.CMP_GT)
-        depth, threshold = best.depth.copy(), best.threshold.copy()
-        cv2.copyTo(other.depth, take, depth)
-        cv2.copyTo(other.threshold, take, threshold)
-        best = PageInk(depth, threshold, max(best.noise, other.noise))
-    return best
+    depth, wide = _depth_of(grey)
+    if preview is not None and _hides_in_grey(preview):
+        return _image(cv2.max(depth, _depth_in_colour(colour(), grey))), wide
+    return depth, wide
+
+
+def floor_of(depth: Image) -> Image:
+    """The depth that paper, its texture and the camera's noise reach at each place: uint8, a cell of PAPER_SCALE pixels
+    each."""
+    size = tuple(max(1, -(-side // PAPER_SCALE)) for side in depth.shape[1::-1])
+    mean = _image(cv2.resize(depth, size, interpolation=cv2.INTER_AREA))
+    usual = cv2.medianBlur(mean, FLOOR_CELLS)
+    return _image(cv2.convertScaleAbs(usual, alpha=FLOOR_GAIN, beta=MIN_DEPTH))
+
+
+def mask_above(depth: Image, floor: Image) -> Image:
+    """uint8 (h, w): 255 where the depth is above a floor given in cells."""
+    return _image(cv2.compare(depth, _enlarged(floor, depth.shape), cv2.CMP_GT))
+
+
+def ink_above(depth: Image, floor: Image) -> PageInk:
+    """What is ink: deeper than the floor, and than a part of the deepest nearby."""
+    cell = PAPER_SCALE
+    rows, columns = floor.shape
+    deepest = cv2.resize(
+        cv2.dilate(depth, np.ones((cell + 1, cell + 1), np.uint8)), (columns, rows), interpolation=cv2.INTER_NEAREST
+    )
+    nearby = np.ones((2 * NEARBY + 1, 2 * NEARBY + 1), np.uint8)
+    around = cv2.blur(cv2.dilate(deepest, nearby), (NEARBY, NEARBY))
+    least = cv2.max(_image(cv2.convertScaleAbs(around, alpha=LOCAL_PART)), floor)
+    return PageInk(depth, _enlarged(_image(least), depth.shape))
 
 
 def _hides_in_grey(preview: Image) -> bool:
-    """Whether ink stands out of the paper much more in one colour channel than in grey."""
-    in_grey = _contrast(_image(cv2.cvtColor(preview, cv2.COLOR_BGR2GRAY)))
-    in_channels = max(_contrast(_image(channel)) for channel in cv2.split(preview))
-    return in_channels > COLOUR_GAIN * in_grey and in_channels - in_grey > MIN_DEPTH / 2
+    """Whether somewhere ink stands out of the paper much more in one colour channel than in grey."""
+    in_grey = _small_depth(_image(cv2.cvtColor(preview, cv2.COLOR_BGR2GRAY)))
+    more: Image = np.zeros_like(in_grey)
+    for channel in cv2.split(preview):
+        beyond = cv2.subtract(_small_depth(_image(channel)), _image(cv2.convertScaleAbs(in_grey, alpha=COLOUR_GAIN)))
+        more = _image(cv2.max(more, beyond))
+    return _deepest(_image(more)) > MIN_DEPTH
 
 
-def _contrast(small: Image) -> float:
-    """Depth of the ink in a small copy, of either polarity."""
-    depth = max(_deepest(_depth(small, _paper(small))), _deepest(_depth(_inverse(small), _paper(_inverse(small)))))
-    return float(depth)
+def _small_depth(small: Image) -> Image:
+    """Depth in a small copy, of either polarity."""
+    quiet = _image(cv2.medianBlur(small, PAPER_SMOOTH))
+    if _is_chalk(quiet):
+        quiet = _inverse(quiet)
+    return _depth(quiet, _paper(quiet, max(3, max(small.shape) // FINE_REACH | 1)))
 
 
-def _ink(grey: Image) -> PageInk | None:
-    height, width = grey.shape
-    scale = max(1, min(PAPER_SCALE, min(height, width) // SMALLEST_COPY))
-    size = (-(-width // scale), -(-height // scale))
-    small = _image(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
-    if _is_chalk(small):
-        grey, small = _inverse(grey), _inverse(small)
-    depth = _depth(grey, _image(cv2.resize(_paper(small), (width, height), interpolation=cv2.INTER_LINEAR)))
-    sample = np.bincount(depth[::SAMPLE, ::SAMPLE].ravel(), minlength=256).cumsum() / depth[::SAMPLE, ::SAMPLE].size
-    middle, upper = (int(v) for v in np.searchsorted(sample, (0.5, 0.84)))
-    noise = max(MIN_DEPTH, round(middle + NOISE_SIGMAS * (upper - middle)))
-    cell = np.ones((scale + 1, scale + 1), np.uint8)
-    nearby = np.ones((2 * NEARBY + 1, 2 * NEARBY + 1), np.uint8)
-    deepest = cv2.dilate(depth, cell)[scale // 2 :: scale, scale // 2 :: scale]
-    if int(deepest.max(initial=0)) <= noise:
-        return None
-    around = cv2.blur(cv2.dilate(deepest, nearby), (NEARBY, NEARBY))
-    least = cv2.max(_image(cv2.convertScaleAbs(around, alpha=LOCAL_PART)), np.full_like(around, min(noise, 254)))
-    threshold = _image(cv2.resize(least, (width, height), interpolation=cv2.INTER_LINEAR))
-    return PageInk(depth, threshold, noise)
+def _depth_of(grey: Image) -> tuple[Image, Image | None]:
+    longer = max(grey.shape)
+    scale = max(1, longer // FINE_COPY)
+    fine = _image(cv2.medianBlur(_reduced(grey, scale), PAPER_SMOOTH))
+    coarse = _reduced(fine, max(1, max(fine.shape) // COARSE_COPY))
+    if _is_chalk(_reduced(fine, 2)):
+        grey, fine, coarse = _inverse(grey), _inverse(fine), _inverse(coarse)
+    paper = _paper(fine, round(longer / FINE_REACH / scale) | 1)
+    depth = _depth(grey, _enlarged(paper, grey.shape))
+    wide = _paper(coarse, max(3, max(coarse.shape) // PAPER_REACH | 1))
+    lost = cv2.subtract(wide, _image(cv2.resize(paper, coarse.shape[::-1], interpolation=cv2.INTER_AREA)))
+    missing = cv2.compare(_image(cv2.divide(lost, wide, scale=255)), np.full_like(wide, WIDE_DEPTH), cv2.CMP_GT)
+    if cv2.countNonZero(missing) < WIDE_CELLS:
+        return depth, None
+    return depth, _depth(grey, _enlarged(wide, grey.shape))
 
 
-def _paper(small: Image) -> Image:
-    """The paper's level on a small copy of a picture with dark ink: what a closing wider than the strokes leaves."""
-    reach = max(3, max(small.shape) // PAPER_REACH | 1)
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    quiet = cv2.medianBlur(small, PAPER_SMOOTH)
-    return _image(cv2.morphologyEx(quiet, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE))
+def _depth_in_colour(frame: Image, grey: Image) -> Image:
+    """How much the colour strays from the paper's, in 255ths: light falls alike on all channels, so a shadow does not.
+
+    The paper's colour is a median: in one channel some ink may be darker than the paper and other ink lighter.
+    """
+    coarse = _reduced(frame, max(1, max(grey.shape) // COARSE_COPY))
+    around = max(3, max(coarse.shape) // PAPER_REACH | 1)
+    paper = cv2.resize(cv2.medianBlur(coarse, around), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    light = cv2.divide(grey, cv2.cvtColor(paper, cv2.COLOR_BGR2GRAY), scale=HALF)
+    strayed: Image = np.zeros_like(grey)
+    for channel, level in zip(cv2.split(frame), cv2.split(paper), strict=True):
+        # In a dark channel a grey level would count for much: there it is compared with less of the paper's.
+        least = cv2.max(level, np.full_like(level, DARKEST_PAPER))
+        expected = cv2.multiply(light, cv2.divide(level, least, scale=255), scale=1 / 255)
+        strayed = _image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
+    return _image(cv2.convertScaleAbs(strayed, alpha=255 / HALF))
+
+
+def _reduced(grey: Image, scale: int) -> Image:
+    size = (-(-grey.shape[1] // scale), -(-grey.shape[0] // scale))
+    return grey if scale == 1 else _image(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
+
+
+def _enlarged(small: Image, shape: tuple[int, ...]) -> Image:
+    return _image(cv2.resize(small, shape[1::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def _paper(small: Image, reach: int) -> Image:
+    """The paper's level in a picture with dark ink: what a closing wider than the strokes leaves."""
+    kernel = np.ones((reach, reach), np.uint8)
+    return _image(cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE))
 
 
 def _is_chalk(small: Image) -> bool:
-    """Whether the ink is lighter than the page: most of a page is paper, so ink is what is farthest from its middle."""
-    around = cv2.medianBlur(small, min(MEDIAN_LIMIT, max(3, max(small.shape) // MEDIAN_REACH | 1)))
-    sizes = cv2.subtract(around, small), cv2.subtract(small, around)
-    return _deepest(_image(sizes[1])) > _deepest(_image(sizes[0]))
+    """Whether the ink is lighter than the page: most of a page is paper, so ink is what strays from its surroundings.
+
+    A median keeps the edges of shadows and sheets, so they are not taken for strokes.
+    """
+    around = cv2.medianBlur(small, min(MEDIAN_WIDEST, max(3, max(small.shape) // MEDIAN_REACH | 1)))
+    above, below = _image(cv2.subtract(small, around)), _image(cv2.subtract(around, small))
+    least = max(MIN_DEPTH // 2, max(_deepest(above), _deepest(below)) // 3)
+    return int(np.count_nonzero(above > least)) > int(np.count_nonzero(below > least))
 
 
 def _deepest(depth: Image) -> int:
-    return int(np.partition(depth, int(DEEP * (depth.size - 1)), axis=None)[int(DEEP * (depth.size - 1))])
+    place = int(DEEP * (depth.size - 1))
+    return int(np.partition(depth, place, axis=None)[place])
 
 
 def _depth(grey: Image, paper: Image) -> Image:

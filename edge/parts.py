@@ -15,6 +15,7 @@ Integers = NDArray[np.int32]
 MAX_REGIONS = 1000  # more than this many on a page is texture; the largest are looked at
 MAX_COMPONENTS = 20000  # more than this many are specks of noise, and no stroke can be told among them
 
+LEAST_HEIGHT = 0.9  # of the smallest height: a blurred edge may be a pixel short
 LARGEST = 0.97  # of the frame, both ways: what is larger is not on the page, it is the page
 MIN_FILL = 0.02  # of its box: less ink is a net of lines
 BAR_PART = 0.45  # of the smallest height: a stroke this long may be the bar of a 5 that fell off
@@ -39,13 +40,10 @@ class Parts:
     boxes: Integers
     members: list[list[int]]
 
-    def region(self, index: int) -> Region:
-        """One region with its soft mask."""
+    def region(self, index: int) -> tuple[Region, float]:
+        """One region, a pixel wider to each side for the stroke's soft edge, and the usual depth of its ink."""
         x, y, width, height = (int(v) for v in self.boxes[index])
-        return self.cut(x, y, width, height, self.members[index])
-
-    def cut(self, x: int, y: int, width: int, height: int, members: list[int]) -> Region:
-        """The ink of these components within a box, with one pixel more to each side for the stroke's soft edge."""
+        members = self.members[index]
         x0, y0 = max(0, x - 1), max(0, y - 1)
         x1, y1 = min(self.labels.shape[1], x + width + 1), min(self.labels.shape[0], y + height + 1)
         labels = self.labels[y0:y1, x0:x1]
@@ -57,7 +55,7 @@ class Parts:
         typical = float(np.median(depth[own]))
         ramp = _ramp(typical, float(self.ink.threshold[(y0 + y1) // 2, (x0 + x1) // 2]))
         near = cv2.dilate(mask, _CROSS) * 255
-        return Region(x0, y0, x1 - x0, y1 - y0, _image(cv2.bitwise_and(cv2.LUT(depth, ramp), near)))
+        return Region(x0, y0, x1 - x0, y1 - y0, _image(cv2.bitwise_and(cv2.LUT(depth, ramp), near))), typical
 
 
 _CROSS = np.ones((3, 3), np.uint8)
@@ -90,7 +88,7 @@ def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:
     if not numbers.size:
         return None
     joined, members = _joined(boxes[numbers], smallest)
-    high = joined[:, 2:].max(axis=1) >= smallest
+    high = joined[:, 3] >= smallest * LEAST_HEIGHT
     members = [[int(numbers[k]) + 1 for k in members[index]] for index in np.flatnonzero(high)]
     return Parts(ink, labels, joined[high], members) if members else None
 

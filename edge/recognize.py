@@ -1,7 +1,7 @@
 """Read a page: find its ink, name each region, split what touches, and put the digits in lines."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from edge.decode import Page
 from edge.lines import arrange
-from edge.page import page_ink
+from edge.page import floor_of, ink_above, mask_above, page_depth
 from edge.parts import find_parts
 from edge.preprocess import to_glyph
 from edge.reading import Box, Digit
+from edge.rules import without_rules
 from edge.segment import Region
 from edge.split import split
 
@@ -20,7 +21,14 @@ Image = NDArray[np.uint8]
 
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
+FAINT = 0.4  # of the page's usual depth: fainter ink than this is no digit of it
+LEAST_PIECE = 0.15  # confidence of each digit that a region is split into, at least
 SURE = 0.9  # confidence at which a region of usual proportions is not tried to be split
+WIDE_HEIGHT = (
+    0.12  # of the page's longer side: digits in strokes wider than the closer look allows are at least as high
+)
+WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
+WIDE_SAME = 0.5  # of its box: something as large was found by the closer look already
 WIDE = 1.0  # of its height: a wider region is tried to be split however sure
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
 LINE_SHIFT = 0.6  # of their height: its middle is no farther off
@@ -28,12 +36,16 @@ LINE_SHIFT = 0.6  # of their height: its middle is no farther off
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A region with what the classifier says of it: `label` index of the best digit, `confidence` 0 to 1."""
+    """A region with what the classifier says of it: `label` index of the best digit, `confidence` 0 to 1.
+
+    `depth`: how deep its ink usually is, 0 to 255.
+    """
 
     region: Region
     glyph: Image
     label: int
     confidence: float
+    depth: float = 0.0
 
 
 Name = Callable[[Image], tuple[int, float]]
@@ -46,37 +58,92 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
     threshold: confidence below which a region is refused. smallest: height of the smallest digit, in pixels of the
     page's grey picture.
     """
-    ink = page_ink(page.grey, page.preview, page.colour)
-    if ink is None:
-        return ()
+    depth, wide = page_depth(page.grey, page.preview, page.colour)
+    depth, turn = without_rules(depth, mask_above(depth, floor_of(depth)), smallest)
+
+    def candidate(region: Region, depth: float) -> Candidate:
+        glyph = to_glyph(region)
+        return Candidate(region, glyph, *name(glyph), depth)
+
+    found = _candidates(depth, candidate, threshold, smallest)
+    if wide is not None:
+        if turn is not None:
+            wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
+        found = _with_wide(found, _candidates(wide, candidate, threshold, WIDE_HEIGHT * max(depth.shape)), threshold)
+    back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
+    if turn is not None:
+        back = back @ np.linalg.inv(np.vstack([turn, (0, 0, 1)]))
+    return _in_lines(found, labels, threshold, back[:2])
+
+
+def _candidates(
+    depth: Image, candidate: Callable[[Region, float], Candidate], threshold: float, smallest: float
+) -> list[Candidate]:
+    """What could be digits in a page's ink, split where that makes digits of it."""
+    ink = ink_above(depth, floor_of(depth))
     parts = find_parts(ink, ink.mask, smallest)
     if parts is None:
-        return ()
-
-    def candidate(region: Region) -> Candidate:
-        glyph = to_glyph(region)
-        return Candidate(region, glyph, *name(glyph))
-
-    def judge(region: Region) -> tuple[Candidate, float]:
-        found = candidate(region)
-        return found, found.confidence
+        return []
 
     found: list[Candidate] = []
     for index in range(len(parts.members)):
-        whole = candidate(parts.region(index))
-        region = whole.region
+        region, deep = parts.region(index)
+        whole = candidate(region, deep)
+
+        def judge(piece: Region, deep: float = deep) -> tuple[Candidate, float]:
+            cut = candidate(piece, deep)
+            return cut, cut.confidence
+
         if whole.confidence < SURE or region.width > WIDE * region.height:
             pieces = split(region, judge, whole.confidence)
-            if pieces and min(piece.likelihood for piece in pieces) >= threshold:
+            if pieces and min(piece.likelihood for piece in pieces) >= LEAST_PIECE:
                 found += [piece.answer for piece in pieces]
                 continue
         found.append(whole)
-    scale = page.width / page.grey.shape[1], page.height / page.grey.shape[0]
-    return _in_lines(found, labels, threshold, scale)
+    return _without_faint(found)
+
+
+def _without_faint(found: list[Candidate]) -> list[Candidate]:
+    """The candidates without those far fainter than the page's digits: pieces of ruling, the paper's other side."""
+    sure = [c for c in found if c.confidence >= SURE]
+    if not sure:
+        return found
+    inks = np.asarray([np.count_nonzero(c.region.mask) for c in sure], np.float64)
+    depths = np.asarray([c.depth for c in sure])
+    order = np.argsort(depths)
+    reached = np.cumsum(inks[order])
+    usual = depths[order][int(np.searchsorted(reached, reached[-1] / 2))]
+    return [c for c in found if c.depth >= FAINT * usual]
+
+
+def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float) -> list[Candidate]:
+    """The candidates with those drawn in strokes so wide that they were first taken for paper.
+
+    A shadow is as dark and wide. What sets it apart: it is no digit, or there is writing in it.
+    """
+    for other in wide:
+        if other.confidence < max(threshold, WIDE_SURE):
+            continue
+        inside = [k for k in found if _lies_in(k.region, other.region)]
+        if sum(k.confidence >= WIDE_SURE for k in inside) > 1 or any(
+            _share(k.region, other.region) > WIDE_SAME for k in inside
+        ):
+            continue
+        found = [k for k in found if not any(k is i for i in inside)] + [other]
+    return found
+
+
+def _lies_in(region: Region, other: Region) -> bool:
+    x, y = region.x + region.width / 2, region.y + region.height / 2
+    return other.x <= x <= other.x + other.width and other.y <= y <= other.y + other.height
+
+
+def _share(region: Region, other: Region) -> float:
+    return region.width * region.height / (other.width * other.height)
 
 
 def _in_lines(
-    found: list[Candidate], labels: tuple[str, ...], threshold: float, scale: tuple[float, float]
+    found: list[Candidate], labels: tuple[str, ...], threshold: float, back: NDArray[np.float64]
 ) -> tuple[Digit, ...]:
     accepted = [c for c in found if c.confidence >= threshold]
     refused = [c for c in found if c.confidence < threshold]
@@ -90,7 +157,7 @@ def _in_lines(
         members = _with_refused(members, refused, tilt)
         for member in members:
             label = labels[member.label] if member.confidence >= threshold else None
-            digits.append(Digit(label, member.confidence, _scaled(member.region, scale), number, member.glyph))
+            digits.append(Digit(label, member.confidence, _box(member.region, back), number, member.glyph))
     return tuple(digits)
 
 
@@ -109,6 +176,8 @@ def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: floa
     added = []
     for c in refused:
         x, y, _, h = place(c)
+        if any(_lies_in(member.region, c.region) for member in members):  # what is left of a box
+            continue
         k = int(np.searchsorted(places[:, 0], x))
         if not 0 < k < len(members):
             continue
@@ -122,8 +191,16 @@ def _boxes(candidates: list[Candidate]) -> NDArray[np.float64]:
     return np.asarray([(c.region.x, c.region.y, c.region.width, c.region.height) for c in candidates], np.float64)
 
 
-def _scaled(region: Region, scale: tuple[float, float]) -> Box:
-    left, top = int(region.x * scale[0]), int(region.y * scale[1])
-    right = int(np.ceil((region.x + region.width) * scale[0]))
-    bottom = int(np.ceil((region.y + region.height) * scale[1]))
-    return left, top, right - left, bottom - top
+def _box(region: Region, back: NDArray[np.float64]) -> Box:
+    """The box of a region's ink in pixels of the original; back: (2, 3), from the region's pixels to those."""
+    if back[0, 1] == 0:
+        corners = np.array([[0, 0], [region.width, region.height]], np.float64)
+    else:
+        # The turned box would be larger than what it holds.
+        points = cv2.findNonZero(cv2.threshold(region.mask, 127, 255, cv2.THRESH_BINARY)[1])
+        corners = cv2.convexHull(points).reshape(-1, 2) + 0.5
+    placed = (corners + np.array([region.x, region.y])) @ back[:, :2].T + back[:, 2]
+    left, top = (int(v) for v in np.floor(placed.min(axis=0)))
+    right, bottom = (int(v) for v in np.ceil(placed.max(axis=0)))
+    left, top = max(0, left), max(0, top)
+    return left, top, max(1, right - left), max(1, bottom - top)

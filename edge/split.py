@@ -7,6 +7,7 @@ with the best product of confidences wins.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -20,28 +21,30 @@ Floats = NDArray[np.float64]
 CUT_HEIGHT = 32  # pixels: cuts are searched on a copy of this height
 PAPER_COST = 0.03  # of a step through paper, where one through ink costs 1: the straighter cut wins
 SLANT_COST = 0.06  # of a step to the side
-MAX_CUTS = 7  # proposed
-MAX_CROSSED = 0.55  # of the height: a cut through more ink runs along a stroke
-CUT_DISTANCE = 0.12  # of the height, between two cuts and to either end
+CUT_ROWS = (10, 16, 21)  # of that copy: seams are led through these
+MAX_CUTS = 8  # proposed
+MAX_CROSSED = 0.7  # of the height: a cut through more ink runs along a stroke
+CUT_DISTANCE = 0.09  # of the height, between two cuts, on average
+EDGE_DISTANCE = 0.12  # of the height, from a cut to either end
+SHRED = 0.1  # of a piece's ink: what is smaller and not connected to it is the neighbour's
 NARROWEST, WIDEST = 0.10, 1.35  # of the height: a digit's width
 LOWEST = 0.42  # of the height of the whole: a digit's
 LEAST_INK = 0.04  # of the whole ink
 EMPTY = 127  # a pixel with less ink is paper
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A candidate digit cut out of a region, with what the caller made of it and how likely (0 to 1) it is a digit."""
+Answer = TypeVar("Answer")
 
-    region: Region
-    answer: object
+
+@dataclass(frozen=True, slots=True)
+class Piece(Generic[Answer]):
+    """A digit cut out of a region: what the caller made of it, and how likely (0 to 1) it is one."""
+
+    answer: Answer
     likelihood: float
 
 
-Judge = Callable[[Region], tuple[object, float]]
-
-
-def split(region: Region, judge: Judge, alone: float) -> list[Piece]:
+def split(region: Region, judge: Callable[[Region], tuple[Answer, float]], alone: float) -> list[Piece[Answer]]:
     """The digits that a region is better read as, from left to right; empty where it is best left whole.
 
     judge: what a candidate is, and how likely it is a digit. alone: how likely the whole is one.
@@ -53,7 +56,7 @@ def split(region: Region, judge: Judge, alone: float) -> list[Piece]:
     edges = [np.zeros(height), *cuts, np.full(height, float(width))]
     total = float(np.count_nonzero(region.mask > EMPTY))
     last = len(edges) - 1
-    best: list[tuple[float, list[Piece]] | None] = [(1.0, [])] + [None] * last
+    best: list[tuple[float, list[Piece[Answer]]] | None] = [(1.0, [])] + [None] * last
     for end in range(1, last + 1):
         for start in range(end):
             before = best[start]
@@ -68,49 +71,70 @@ def split(region: Region, judge: Judge, alone: float) -> list[Piece]:
             answer, likelihood = judge(piece)
             score = before[0] * likelihood
             if so_far is None or score > so_far[0]:
-                best[end] = (score, [*before[1], Piece(piece, answer, likelihood)])
+                best[end] = (score, [*before[1], Piece(answer, likelihood)])
     found = best[last]
     return found[1] if found is not None and found[0] > alone else []
 
 
 def _cuts(mask: Image) -> list[Floats]:
-    """Cuts from top to bottom, each the column at every row, from left to right: seams of least crossed ink."""
+    """Cuts from top to bottom, each the column at every row, from left to right: seams of little crossed ink.
+
+    For some rows, the best seam through each of their pixels is found by dynamic programming from both ends; the
+    cheapest seams that differ are taken.
+    """
     height, width = mask.shape
     scale = CUT_HEIGHT / height
     columns = max(3, round(width * scale))
     small = cv2.resize(mask, (columns, CUT_HEIGHT), interpolation=cv2.INTER_AREA).astype(np.float64) / 255
     cost = np.maximum(small, PAPER_COST)
-    total = cost[0].copy()
-    came = np.zeros((CUT_HEIGHT, columns), np.int64)
-    padded = np.full(columns + 2, np.inf)
-    steps = np.empty((3, columns))
-    for row in range(1, CUT_HEIGHT):
-        padded[1:-1] = total
-        steps[0], steps[1], steps[2] = padded[:-2] + SLANT_COST, padded[1:-1], padded[2:] + SLANT_COST
-        choice = steps.argmin(axis=0)
-        came[row] = choice - 1
-        total = steps.min(axis=0) + cost[row]
-    distance = CUT_DISTANCE * CUT_HEIGHT
-    cuts: list[tuple[float, Floats]] = []
-    for end in np.argsort(total, kind="stable"):
-        if total[end] > MAX_CROSSED * CUT_HEIGHT or len(cuts) == MAX_CUTS:
-            break
+    down, from_above = _seams(cost)
+    up, from_below = _seams(cost[::-1])
+    proposals = []
+    for row in CUT_ROWS:
+        total = down[row] + up[CUT_HEIGHT - 1 - row] - cost[row]
+        padded = np.pad(total, 1, constant_values=np.inf)
+        lowest = (total <= padded[:-2]) & (total <= padded[2:]) & (total <= MAX_CROSSED * CUT_HEIGHT)
+        proposals += [(float(total[column]), row, int(column)) for column in np.flatnonzero(lowest)]
+    edge = EDGE_DISTANCE * CUT_HEIGHT
+    cuts: list[Floats] = []
+    for _, row, column in sorted(proposals):
         path = np.empty(CUT_HEIGHT)
-        column = int(end)
-        for row in range(CUT_HEIGHT - 1, -1, -1):
-            path[row] = column
-            column += int(came[row, column])
-        middle = float(path.mean())
-        if not distance <= middle <= columns - 1 - distance:
+        at = column
+        for k in range(row, -1, -1):
+            path[k] = at
+            at += int(from_above[k, at])
+        at = column
+        for k in range(row, CUT_HEIGHT):
+            path[k] = at
+            at += int(from_below[CUT_HEIGHT - 1 - k, at])
+        if not edge <= float(path.mean()) <= columns - 1 - edge:
             continue
-        if any(abs(middle - float(other.mean())) < distance for _, other in cuts):
+        if any(float(np.abs(path - other).mean()) < CUT_DISTANCE * CUT_HEIGHT for other in cuts):
             continue
-        cuts.append((middle, path))
+        cuts.append(path)
+        if len(cuts) == MAX_CUTS:
+            break
     rows = (np.arange(height) + 0.5) * scale - 0.5
     return [
         (np.interp(rows, np.arange(CUT_HEIGHT), path) + 0.5) / columns * width
-        for _, path in sorted(cuts, key=lambda cut: cut[0])
+        for path in sorted(cuts, key=lambda path: float(path.mean()))
     ]
+
+
+def _seams(cost: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """The cost of the best way from the first row to each pixel, and the step to the side it came from."""
+    rows, columns = cost.shape
+    total = np.empty_like(cost)
+    came = np.zeros(cost.shape, np.int64)
+    total[0] = cost[0]
+    padded = np.full(columns + 2, np.inf)
+    steps = np.empty((3, columns))
+    for row in range(1, rows):
+        padded[1:-1] = total[row - 1]
+        steps[0], steps[1], steps[2] = padded[:-2] + SLANT_COST, padded[1:-1], padded[2:] + SLANT_COST
+        came[row] = steps.argmin(axis=0) - 1
+        total[row] = steps.min(axis=0) + cost[row]
+    return total, came
 
 
 def _between(region: Region, left: Floats, right: Floats, total: float) -> Region | None:
@@ -119,10 +143,22 @@ def _between(region: Region, left: Floats, right: Floats, total: float) -> Regio
     columns = np.arange(width)
     own = (columns >= left[:, None]) & (columns < right[:, None])
     mask = np.where(own, region.mask, 0).astype(np.uint8)
-    x, y, w, h = cv2.boundingRect(cv2.threshold(mask, EMPTY, 255, cv2.THRESH_BINARY)[1])
+    ink = _image(cv2.threshold(mask, EMPTY, 255, cv2.THRESH_BINARY)[1])
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=cv2.CV_32S)
+    areas = np.asarray(statistics)[1:, cv2.CC_STAT_AREA]
+    if count > 2:
+        keep = np.zeros(count, np.uint8)
+        keep[1:][areas >= SHRED * areas.sum()] = 255
+        ink = keep[np.asarray(labels)]
+        mask = _image(cv2.bitwise_and(mask, cv2.dilate(ink, np.ones((3, 3), np.uint8))))
+    x, y, w, h = cv2.boundingRect(ink)
     if h < LOWEST * height or not NARROWEST * height <= w <= WIDEST * h:
         return None
-    if np.count_nonzero(mask > EMPTY) < LEAST_INK * total:
+    if cv2.countNonZero(ink) < LEAST_INK * total:
         return None
     x, y, x1, y1 = max(0, x - 1), max(0, y - 1), min(width, x + w + 1), min(height, y + h + 1)
     return Region(region.x + x, region.y + y, x1 - x, y1 - y, np.ascontiguousarray(mask[y:y1, x:x1]))
+
+
+def _image(array: object) -> Image:
+    return np.asarray(array, dtype=np.uint8)
