@@ -72,6 +72,8 @@ COLOUR_GAIN = 1.5  # a page is called coloured where a channel shows the ink so 
 
 GLYPH_SCALE = 8  # MNIST's pixels are enlarged so much before the edge of a stroke is drawn
 STROKE_LEVELS = (0.38, 0.62)  # of full ink: where that edge lies, so how bold the pen is
+WHOLE = 0.85  # steps by which the edge is lowered where it tears a stroke
+SAME_EXTENT = 0.88  # of both sides of a digit's box are left, or the edge is lowered
 SPECK = 0.02  # of a digit's ink: a smaller piece is dirt
 OVERSAMPLING = 2  # glyphs are stamped from masks this much larger
 INK = 0.5  # of full coverage: truth boxes hold this much and more
@@ -280,17 +282,36 @@ def _digit_mask(index: int, height: float, level: float) -> Floats:
     glyph = _test_digits()[0][index].astype(np.float32) / 255
     large = cv2.resize(glyph, None, fx=GLYPH_SCALE, fy=GLYPH_SCALE, interpolation=cv2.INTER_CUBIC)
     large = cv2.GaussianBlur(large, (0, 0), GLYPH_SCALE * 0.45)
-    ink = (large > level * min(1.0, float(large.max()))).astype(np.uint8)
-    _, parts, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0
-    ink = np.isin(parts, np.flatnonzero(areas >= SPECK * areas.sum())).astype(np.uint8)
+    large /= max(1.0, float(large.max()))
+    whole = _pieces(large > STROKE_LEVELS[0] * WHOLE)
+    ink = _pieces(large > level)
+    # A bold edge would tear thin strokes that are one in the picture, or lose them: then it lies lower.
+    while level > STROKE_LEVELS[0] * WHOLE and not _same_shape(ink, whole):
+        level *= WHOLE
+        ink = _pieces(large > level)
     x, y, w, h = cv2.boundingRect(ink)
     scale = OVERSAMPLING * min(height / h, WIDEST * height / w)
     size = (max(2, round(w * scale)), max(3, round(h * scale)))
     shrinks = scale < 1
     cut = ink[y : y + h, x : x + w].astype(np.float32)
     return np.clip(cv2.resize(cut, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR), 0, 1)
+
+
+def _pieces(ink: NDArray[np.bool_]) -> Image:
+    """The ink as uint8 (h, w), 0 or 1, without specks."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(ink.astype(np.uint8), connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    return np.take(areas >= max(1.0, SPECK * areas.sum()), parts).astype(np.uint8)
+
+
+def _same_shape(ink: Image, whole: Image) -> bool:
+    """Whether a thinner ink has no more pieces than the whole one, and nearly its extent."""
+    thinner = (*cv2.boundingRect(ink)[2:],)
+    full = (*cv2.boundingRect(whole)[2:],)
+    return cv2.connectedComponents(ink)[0] <= cv2.connectedComponents(whole)[0] and all(
+        side >= SAME_EXTENT * long for side, long in zip(thinner, full, strict=True)
+    )
 
 
 def _touch(left: Mark, right: Mark, overlap: float) -> float | None:
