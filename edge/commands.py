@@ -58,7 +58,7 @@ def read(options: argparse.Namespace, terminal: TextIO) -> int:
     def answers(_: "DigitReader", items: "Sequence[Found]") -> "list[Answer]":
         return [_attempt(item, act) for item in items]
 
-    return _answer_all(options, terminal, keeper.named(source.find(options.paths)), form, reader, answers)
+    return _answer_all(options, terminal, keeper.inputs(source.find(options.paths)), form, reader, answers)
 
 
 class _Keeper:
@@ -70,11 +70,15 @@ class _Keeper:
         self._drawn = None if options.save is None else save.Folder(options.save)
         self._crops = None if options.crops is None else save.Folder(options.crops)
 
-    def named(self, found: "Iterator[Found | None]") -> "Iterator[Found | None]":
-        """Each with the name to save it under: given here, where all of them pass, so that no two get the same."""
-        if self._drawn is None:
-            return found
-        return self._drawn.named(found)
+    def inputs(self, found: "Iterator[Found | None]") -> "Iterator[Found | None]":
+        """Without what this program itself put there; each with the name to save it under.
+
+        Names are given here, where all of them pass, so that no two get the same.
+        """
+        folders = [folder for folder in (self._drawn, self._crops) if folder is not None]
+        if folders:
+            found = (item for item in found if item is None or not any(f.holds_own(item.path) for f in folders))
+        return found if self._drawn is None else self._drawn.named(found)
 
     def keep(self, item: "Found", reading: "Reading") -> None:
         if self._drawn is not None:

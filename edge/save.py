@@ -27,6 +27,8 @@ class Folder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         """Raises UsageError for what is no folder or cannot be written to."""
+        if not os.fspath(path):
+            raise UsageError("the folder to write pictures to has no name")
         self.path = Path(path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -37,6 +39,7 @@ class Folder:
             raise UsageError(f"{path} is a file; name a folder to write pictures to") from None
         except OSError as error:
             raise UsageError(f"{path}: pictures cannot be written there: {error.strerror or error}") from None
+        self._real = os.path.join(os.path.realpath(self.path), "")
         self._used: set[str] = set()
         self._next: dict[str, int] = {}
 
@@ -61,15 +64,14 @@ class Folder:
         self._used.add(name.casefold())
         return name
 
+    def holds_own(self, path: str) -> bool:
+        """Whether this is a picture in the folder that was made here: no new input, though the folder is searched."""
+        return os.path.realpath(path).startswith(self._real) and _is_own(path)
+
     def _may_write(self, name: str) -> bool:
         """Whether there is no such file, or one of an earlier run."""
-        try:
-            with open(self.path / name, "rb") as file:
-                return SIGNATURE in file.read(SIGNATURE_BYTES)
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
+        path = self.path / name
+        return not os.path.lexists(path) or _is_own(path)
 
     def write_picture(self, name: str, frame: Image) -> None:
         """The frame as PNG or JPEG, by the name's ending. Raises PictureError."""
@@ -90,6 +92,16 @@ class Folder:
                 raise
         except OSError as error:
             raise PictureError(f"{path} cannot be written: {error.strerror or error}") from None
+
+
+def _is_own(path: str | os.PathLike[str]) -> bool:
+    try:
+        if not os.path.isfile(path):
+            return False
+        with open(path, "rb") as file:
+            return SIGNATURE in file.read(SIGNATURE_BYTES)
+    except (OSError, ValueError):
+        return False
 
 
 def encode(frame: Image, jpeg: bool) -> bytes:
