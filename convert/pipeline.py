@@ -32,6 +32,7 @@ NO_NAME = r"[^\w.-]+|^$"  # what no file name here has in it
 INPUT_RANGES = {"0-1": (0.0, 1.0), "0-255": (0.0, 255.0), "-1-1": (-1.0, 1.0)}  # what pixels 0 and 255 stand for
 
 REPRESENTATIVE_GLYPHS = 1000  # of the training data; half as they are, half as the device would see them
+REPRESENTATIVE_NEGATIVES = 250  # more, of what is none of the classes, where the model has one for it
 ALLOWED_LOSS = 0.001  # of validation pictures, that int8 may lose to the source model
 ALLOWED_PICTURES = 3  # that it may lose however few there are
 RANGE_TIE = 0.005  # accuracies this near are told apart by likelihood: many networks hardly mind a larger input
@@ -145,7 +146,10 @@ def convert(
     )
     say(f"making {', '.join(variants)}")
     function = quantize.frozen(source)
-    representative = source.values(_representative(dataset.train_images, seed), bounds)
+    sample = _representative(dataset.train_images, seed)
+    if none is not None:
+        sample = np.concatenate([sample, _representative_negatives(dataset, seed)])
+    representative = source.values(sample, bounds)
     contents: dict[str, bytes] = {}
     stripped = False
     for variant in variants:
@@ -352,6 +356,18 @@ def _representative(glyphs: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
         sample[0] = np.rint((first - first.min()) * 255 / span).astype(np.uint8)
         sample[0].flat[:2] = (0, 255)
     return sample
+
+
+def _representative_negatives(dataset: "Dataset", seed: int) -> NDArray[np.uint8]:
+    """A sample of what is none of the classes: its answers, too, must lie within the quantized ranges."""
+    from train.negatives import make_negatives
+    from train.strokes import FORMS
+
+    if dataset.labels == tuple(FORMS):
+        images, labels = dataset.train_images, dataset.train_labels
+        return make_negatives(images, labels, REPRESENTATIVE_NEGATIVES, 1, seed, fetched=False).train
+    own = dataset.none_images
+    return dataset.train_images[:0] if own is None else own[:REPRESENTATIVE_NEGATIVES]
 
 
 def _calibration(

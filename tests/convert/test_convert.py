@@ -13,6 +13,7 @@ from convert.quantize import VARIANTS
 from convert.resolution import COPIES, with_finer_output
 from convert.source import load
 from edge.classifier import Classifier
+from tests.convert.conftest import make_dataset
 from train.data import Dataset
 from train.quiet import quiet
 
@@ -211,6 +212,37 @@ def test_three_classes_carry_their_labels(trained: Any, letters: Dataset, tmp_pa
     assert classifier.labels == ("A", "B", "C") == conversion.labels
     assert classifier(letters.test_images).shape == (len(letters.test_images), 3)
     assert (tmp_path / "letters-labels.txt").read_text() == "A\nB\nC\n"
+
+
+def test_a_class_for_none_comes_with_a_threshold(trained: Any, letters: Dataset, tmp_path: Path) -> None:
+    wider = make_dataset("ABCX")
+    trained(wider).save(tmp_path / "digits.keras")
+    (tmp_path / "metrics.json").write_text(json.dumps({"training": {"input_range": [0, 1], "none": "none"}}))
+    conversion = convert(
+        tmp_path / "digits.keras", letters, out=tmp_path, variants=["float32", "int8"], say=lambda line: None
+    )
+    assert conversion.labels == ("A", "B", "C", "none")
+    for variant, path in conversion.files.items():
+        classifier = Classifier(path)
+        assert (classifier.info.none, classifier.none_index) == ("none", 3)
+        threshold = classifier.info.rejection_threshold
+        assert threshold == conversion.metrics["variants"][variant]["rejection_threshold"] > 0
+        kept = classifier(letters.validation_images)[:, :3].max(axis=1)
+        assert np.mean(kept < threshold) <= pipeline.REFUSED_DIGITS
+        crosses = classifier(wider.test_images[wider.test_labels == 3])
+        assert np.mean(crosses.argmax(axis=1) == 3) > 0.9
+    assert conversion.metrics["none"] == "none"
+    result = conversion.metrics["variants"]["int8"]
+    assert result["answered_right"] + result["refused"] <= 1 and result["answered_right"] > 0.9
+
+
+def test_the_threshold_is_the_largest_that_refuses_so_few() -> None:
+    digits = np.linspace(0.2, 0.999, 2000)  # of the first class; the rest is none
+    logits = np.log(np.column_stack([digits, np.full(2000, 1e-9), 1 - digits])).astype(np.float32)
+    threshold = pipeline.rejection_threshold(logits, none=2, temperature=1.0)
+    assert np.sum(digits < threshold) == 2 == pipeline.REFUSED_DIGITS * len(digits)
+    assert np.sum(digits < threshold + pipeline.THRESHOLD_STEP + 1e-6) > 2
+    assert pipeline.rejection_threshold(logits[:10], none=2, temperature=1.0) < digits[0] + 1e-6
 
 
 def test_labels_in_the_order_of_the_model_are_matched_by_name(trained: Any, letters: Dataset, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+
+from edge import model_file
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +53,8 @@ def test_metrics_record_what_the_model_was_made_from(
     record = json.loads((trained[0] / "metrics.json").read_text())["training"]
     assert record["data"]["source"] == str(digits_npz)
     assert list(record["data"]["checksums"]) == ["drawn.npz"]
-    assert record["labels"] == list("0123456789")
+    assert record["labels"] == [*"0123456789", "none"] and record["none"] == "none"
+    assert record["images"]["negatives"]["merged digits"] > 0 and record["negative_sources"] == []
     assert record["seed"] == 0 and record["epochs"] == 8 and record["profile"] == "quick"
     assert {"tensorflow", "keras", "numpy", "opencv", "python"} <= record["versions"].keys()
     assert {"batch_size", "learning_rate", "widths"} <= record["hyperparameters"].keys()
@@ -77,7 +81,7 @@ def test_model_takes_scaled_glyphs_and_gives_logits(
     with np.load(digits_npz) as arrays:
         logits = logits_of(model, arrays["x_test"])
         assert np.mean(logits.argmax(axis=1) == arrays["y_test"]) > 0.8
-    assert logits.shape == (200, 10) and not np.allclose(logits.sum(axis=1), 1)
+    assert logits.shape == (200, 11) and not np.allclose(logits.sum(axis=1), 1)
 
 
 def test_interrupted_training_keeps_the_best_model_and_goes_on_with_resume(digits_npz: Path, tmp_path: Path) -> None:
@@ -126,8 +130,26 @@ def test_own_classes_from_a_folder_of_pictures(shapes_folder: Path, tmp_path: Pa
     assert run.returncode == 0, run.stderr
     record = json.loads((tmp_path / "metrics.json").read_text())["training"]
     assert record["labels"] == ["circle", "cross", "triangle"]
-    assert record["images"]["drawn"] == 0
+    assert record["images"]["drawn"] == 0 and record["none"] is None
     assert record["results"]["validation_accuracy"] > 0.8
+
+
+def test_a_folder_of_none_becomes_a_class_that_is_refused(shapes_folder: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "shapes", tmp_path / "out"
+    shutil.copytree(shapes_folder, folder)
+    (folder / "triangle").rename(folder / "none")
+    run = train("--quick", "--epochs", 6, "--data", folder, "--out", out)
+    assert run.returncode == 0, run.stderr
+    record = json.loads((out / "metrics.json").read_text())["training"]
+    assert record["labels"] == ["circle", "cross", "none"] and record["none"] == "none"
+    assert record["results"]["validation_accuracy"] > 0.8 and record["results"]["negatives_refused"] > 0.5
+
+
+def test_what_is_no_digit_is_mostly_refused(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    results = json.loads((trained[0] / "metrics.json").read_text())["training"]["results"]
+    assert results["negatives_refused"] > 0.6
+    assert results["validation_refused"] < 0.1
+    assert set(results["negatives_refused_by_kind"]) >= {"letters", "merged digits", "blots"}
 
 
 def test_same_command_gives_the_same_metrics(digits_npz: Path, tmp_path: Path) -> None:
@@ -154,5 +176,7 @@ def test_conversion_follows_the_training_and_completes_the_card(
     variants = json.loads((out / "metrics.json").read_text())["conversion"]["variants"]
     assert set(variants) == {"float32", "float16", "dynamic", "int8"}
     assert all(variant["accuracy"] > 0.8 for variant in variants.values())
+    info = model_file.read(out / "digits-int8.tflite")
+    assert info.none == "none" and info.labels == (*"0123456789", "none") and info.rejection_threshold > 0
     card = (out / "MODEL_CARD.md").read_text()
     assert f"`digits-int8.tflite` | {variants['int8']['bytes'] / 1000:.1f} KB" in card
