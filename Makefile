@@ -38,6 +38,7 @@ help: ## Say what there is
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo
+	@echo "  make read IMAGES='a.jpg folder' [SAVE=dir] [CROPS=dir] [FIELDS=form.toml] [MODEL=m.tflite]"
 	@echo "  make classify IMAGES='a.png folder' [MODEL=m.tflite]    make train DATA=my-classes OUT=my-model"
 	@echo "  make train [FULL=1 | QUICK=1] [SEED=0] [RESUME=1]        make convert MODEL=best_model.h5 [INPUT_RANGE=0-255]"
 	@echo "  make test PYTEST_ARGS='tests/edge -x'                    make lock [UPGRADE=1]"
@@ -60,6 +61,11 @@ convert: $(WORKSTATION) ## Quantize it for the device: models/digits.keras, or M
 evaluate: $(WORKSTATION) ## Read synthetic pages and photographs without writing, and say how well: JOBS=2 for two processes
 	@.venv/bin/python -m train.evaluate $(if $(COUNT),--count "$(COUNT)") $(if $(JOBS),--jobs "$(JOBS)") \
 	  $(if $(MODEL),--model "$(MODEL)")
+
+read: $(DEVICE) ## Read all digits in your pictures: IMAGES='files or folders'
+	@if [ -z "$$IMAGES" ]; then echo "Say which pictures: make read IMAGES='photo.jpg folder'" >&2; exit 2; fi
+	@.venv-edge/bin/python -m edge read $(if $(MODEL),--model "$(MODEL)") $(if $(FIELDS),--fields "$(FIELDS)") \
+	  $(if $(SAVE),--save "$(SAVE)") $(if $(CROPS),--crops "$(CROPS)") -- $(IMAGES)
 
 classify: $(DEVICE) ## Name the digit in your pictures: IMAGES='files or folders'
 	@if [ -z "$$IMAGES" ]; then echo "Say which pictures: make classify IMAGES='photo.jpg folder'" >&2; exit 2; fi
@@ -100,5 +106,5 @@ $(DEVICE): requirements/edge.txt
 	$(call environment,.venv-edge,$(DEVICE_PYTHONS),99,$<,the device's packages$(comma) once)
 
 comma := ,
-# `make classify` asks the shell whether it was given any, so that quotes inside are the shell's to read.
+# `make classify` and `make read` ask the shell whether they were given any, so that quotes inside are its to read.
 export IMAGES

@@ -258,9 +258,14 @@ class PageTable:
         return self._row("", f"{path}:") + b"".join(rows)
 
     def _field_row(self, field: Field) -> bytes:
-        text = ", ".join(field.text.splitlines())
-        said = f"{printable(field.name)} = {text}" + ("" if field.valid else f" ({field.reason})")
-        return self._row(_percent(field.confidence, not field.valid) if field.text else "-", said)
+        said = [
+            printable(field.name),
+            "=",
+            ", ".join(field.text.splitlines()),
+            "" if field.valid else f"({field.reason})",
+        ]
+        sure = _percent(field.confidence, not field.valid) if field.text else "-"
+        return self._row(sure, " ".join(part for part in said if part))
 
     def _row(self, confidence: str, text: str) -> bytes:
         return f"{confidence:>{len(self._HEADING)}}  {text}\n".encode("utf-8", "backslashreplace")

@@ -1,6 +1,6 @@
 """Reads the sample pictures and says in plain words what came out. What `make demo` runs.
 
-Needs the device's packages alone, and asks the command that a person would use.
+Needs the device's packages alone, and asks the commands that a person would use.
 """
 
 import csv
@@ -10,46 +10,89 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 SAMPLES = Path(__file__).parent
-COMMAND = [sys.executable, "-m", "edge", "classify", "--format", "jsonl"]
+COMMAND = [sys.executable, "-m", "edge"]
+
+Record = dict[str, Any]
+
+
+class NoAnswer(Exception):
+    """The command said nothing, or not enough."""
 
 
 def main() -> int:
-    with open(SAMPLES / "answers.csv", encoding="utf-8", newline="") as file:
-        truths = list(csv.DictReader(file))
-    paths = [str(SAMPLES / truth["file"]) for truth in truths]
-    column = max(len(truth["picture"]) for truth in truths)
-    print(f"Edge Digits names the handwritten digit in a picture. Here are {len(paths)} pictures:\n", flush=True)
     start = time.perf_counter()
-    run = subprocess.run([*COMMAND, *paths], cwd=SAMPLES.parent, stdout=subprocess.PIPE, text=True)
-    seconds = time.perf_counter() - start
-    answers = [json.loads(line) for line in run.stdout.splitlines()]
-    if len(answers) != len(truths):
-        command = shlex.join([*COMMAND, "samples"])
-        print(f"The demo did not get its answers. Try it by hand: {command}", file=sys.stderr)
+    print("Edge Digits reads handwritten digits.\n", flush=True)
+    try:
+        wrong, count = digits()
+        more, pages = numbers()
+    except NoAnswer as error:
+        print(f"The demo did not get its answers. Try it by hand: {error}", file=sys.stderr)
         return 1
+    wrong, count = wrong + more, count + pages
+    if wrong:
+        print(f"{len(wrong)} of {count} came out wrong: {', '.join(wrong)}.")
+        return 1
+    print(f"All {count} right, in {time.perf_counter() - start:.1f} s from start to end, on this machine alone.")
+    print("The percentage is how sure it is.\n")
+    print("Now one of yours:      make read IMAGES=photo.jpg")
+    print("Check everything:      make test")
+    print("Train it yourself:     make train convert")
+    return 0
 
+
+def digits() -> tuple[list[str], int]:
+    """Names the digit in each picture of one; returns the names of the wrong ones, and how many there are."""
+    truths = answers(SAMPLES)
+    column = max(len(truth["picture"]) for truth in truths)
+    print(f"It names the digit in a picture. Here are {len(truths)}:\n", flush=True)
     wrong = []
-    for truth, answer in zip(truths, answers, strict=True):
-        label, confidence = answer.get("label"), answer.get("confidence", 0.0)
-        said = answer.get("error") or (f"{label}  ({confidence:.1%})" if label is not None else "no digit in it")
-        right = "error" not in answer and (label or "") == truth["label"]
+    for truth, record in zip(truths, ask("classify", SAMPLES, truths), strict=True):
+        label, confidence = record.get("label"), record.get("confidence", 0.0)
+        said = record.get("error") or (f"{label}  ({confidence:.1%})" if label is not None else "no digit in it")
+        right = "error" not in record and (label or "") == truth["label"]
         if not right:
             wrong.append(truth["file"])
         mark = "" if right else f"   <- it is {truth['label'] or 'no digit'}"
         print(f"  {truth['picture']:<{column}} {truth['file']:<18} -> {said}{mark}")
+    return wrong, len(truths)
 
+
+def numbers() -> tuple[list[str], int]:
+    """Reads all numbers on each page, as `digits` does."""
+    pages = SAMPLES / "pages"
+    truths = answers(pages)
+    print(f"\nIt finds and reads all digits on a page. Here are {len(truths)}:\n", flush=True)
+    wrong = []
+    for truth in truths:
+        form = ["--fields", str(pages / truth["fields"])] if truth["fields"] else []
+        (record,) = ask("read", pages, [truth], *form)
+        lines = [field["value"] or field["text"] for field in record.get("fields", [])] or record.get("lines", [])
+        said, right = record.get("error") or " ".join(lines), " ".join(lines) == truth["text"]
+        if not right:
+            wrong.append(truth["file"])
+        print(f"  {truth['picture']}, {truth['file']} -> {said}" + ("" if right else f"   <- it is {truth['text']}"))
     print()
-    if wrong:
-        print(f"{len(wrong)} of {len(truths)} came out wrong: {', '.join(wrong)}.")
-        return 1
-    print(f"All {len(truths)} right, in {seconds:.1f} s from start to end, on this machine alone.")
-    print("The percentage is how sure it is.\n")
-    print("Now one of yours:      make classify IMAGES=photo.jpg")
-    print("Check everything:      make test")
-    print("Train it yourself:     make train convert")
-    return 0
+    return wrong, len(truths)
+
+
+def answers(folder: Path) -> list[dict[str, str]]:
+    """What is in each picture of a folder."""
+    with open(folder / "answers.csv", encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def ask(command: str, folder: Path, truths: list[dict[str, str]], *options: str) -> list[Record]:
+    """A record for each picture. Raises NoAnswer, with a command to try, where they do not come."""
+    words = [*COMMAND, command, "--format", "jsonl", *options]
+    paths = [str(folder / truth["file"]) for truth in truths]
+    run = subprocess.run([*words, *paths], cwd=SAMPLES.parent, stdout=subprocess.PIPE, text=True)
+    records = [json.loads(line) for line in run.stdout.splitlines()]
+    if len(records) != len(truths):
+        raise NoAnswer(shlex.join([*words, *paths[:1]]))
+    return records
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python samples/make.py [FOLDER]
 
 Needs NumPy and OpenCV alone. Every stroke is written out below; no picture comes from a data set. Seeded: each
-run draws the same. `answers.csv` says what is in each picture, an empty label where there is no digit.
+run draws the same. `answers.csv` says what is in each picture, an empty label where there is no digit; those in `pages`
+hold several lines, a space apart in `pages/answers.csv`.
 """
 
 import csv
@@ -75,6 +76,7 @@ class Pen:
 
 
 BALLPOINT = Pen(width=0.045, pressure=0.25, grain=0.12, tooth=0.8)
+BALLPOINT_BOLD = Pen(width=0.062, pressure=0.2, grain=0.06, tooth=0.8)
 FOUNTAIN_PEN = Pen(width=0.06, pressure=0.5)
 MARKER = Pen(width=0.12, pressure=0.08)
 PENCIL = Pen(width=0.05, pressure=0.3, grain=0.55, tooth=0.9)
@@ -322,6 +324,101 @@ def blank(rng: np.random.Generator) -> np.ndarray:
     return pixels(sheet(rng, (320, 240), (196, 206, 210), light=0.4))
 
 
+def write_line(
+    rng: np.random.Generator, ink: np.ndarray, text: str, pen: Pen, at: Point, height: float, *, slant: float = 0.1
+) -> None:
+    """Writes a line of digits into the ink of a page: from `at`, its lower left corner, `height` pixels high."""
+    x, foot = at
+    for digit in text:
+        hand = {"7": "7 crossed", "4": "4 open"}.get(digit, digit) if rng.random() < 0.6 else digit
+        tall = height * rng.uniform(0.92, 1.06)
+        size = (round(tall * 1.5), round(tall * 1.3))
+        own = write(rng, hand, pen, size, height=tall / size[0], slant=slant, turn=float(rng.uniform(-4, 4)))
+        columns = np.flatnonzero(own.max(axis=0) > 0.05)
+        own = own[:, columns[0] : columns[-1] + 1]
+        top, left = round(foot - (size[0] + tall) / 2 + rng.uniform(-0.05, 0.05) * height), round(x)
+        place = ink[top : top + own.shape[0], left : left + own.shape[1]]
+        np.maximum(place, own[: place.shape[0], : place.shape[1]], out=place)
+        x += own.shape[1] + height * rng.uniform(0.16, 0.34)
+
+
+def desk(rng: np.random.Generator, size: tuple[int, int], colour: Sequence[float]) -> np.ndarray:
+    """A wooden desk: float32 (height, width, 3)."""
+    grain = cv2.GaussianBlur(rng.standard_normal(size).astype(np.float32), (0, 0), sigmaX=90, sigmaY=1.6)
+    rings = cv2.GaussianBlur(rng.standard_normal(size).astype(np.float32), (0, 0), sigmaX=200, sigmaY=14)
+    wood = 1 + 0.16 * grain / np.abs(grain).max() + 0.18 * rings / np.abs(rings).max()
+    return np.array(colour, np.float32) * wood[..., None]
+
+
+def photograph(
+    rng: np.random.Generator, paper: np.ndarray, table: np.ndarray, corners: Sequence[Point], *, light: float
+) -> np.ndarray:
+    """The paper on the table, seen from one side: its corners lie where said, as parts of the picture, clockwise."""
+    rows, columns = table.shape[:2]
+    height, width = paper.shape[:2]
+    onto = np.array(corners, np.float32) * (columns, rows)
+    view = cv2.getPerspectiveTransform(
+        np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32), onto.astype(np.float32)
+    )
+    cover = cv2.warpPerspective(np.ones((height, width), np.float32), view, (columns, rows), flags=cv2.INTER_AREA)
+    # The sheet stands off the table a little, and shades it.
+    shade = cv2.GaussianBlur(np.roll(cover, (7, 9), (0, 1)), (0, 0), 7)
+    picture = table * (1 - 0.45 * shade)[..., None]
+    laid = cv2.warpPerspective(paper, view, (columns, rows), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    picture = picture * (1 - cover)[..., None] + laid * cover[..., None]
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    lit = 1 + light * (
+        0.5 - 0.7 * x / columns - 0.3 * y / rows + 0.15 * smooth_noise(rng, (rows, columns), columns / 2)
+    )
+    picture = cv2.GaussianBlur(picture * lit[..., None], (0, 0), 0.9)
+    return pixels(picture + 2.0 * rng.standard_normal((rows, columns, 1)).astype(np.float32))
+
+
+def numbers(rng: np.random.Generator) -> np.ndarray:
+    """5550172 90436 28 641907 35, in blue pen on a ruled sheet that lies on a desk."""
+    size = (1000, 800)
+    paper = rule(
+        sheet(rng, size, (228, 236, 238), light=0.05, grain=1.5), 92, (214, 188, 158), offset=(0, 100), columns=False
+    )
+    cv2.line(paper, (118, 0), (118, size[0]), (150, 150, 226), 2, cv2.LINE_AA)
+    ink = np.zeros(size, np.float32)
+    lines = (("5550172", 150), ("90436", 165), ("28", 330), ("641907", 158), ("35", 420))
+    for row, (text, left) in enumerate(lines):
+        write_line(rng, ink, text, BALLPOINT_BOLD, (left, 278 + 138 * row + rng.uniform(-3, 3)), 70)
+    paper = put(paper, ink, (136, 58, 30), 0.92)
+    corners = [(0.15, 0.07), (0.93, 0.03), (0.97, 0.90), (0.09, 0.95)]
+    return photograph(rng, paper, desk(rng, (1000, 900), (66, 96, 132)), corners, light=0.7)
+
+
+FORM = (1.0, 1.414)  # width and height of the form's page
+FORM_FIELDS = {  # printed name: (what is written in, box x, y, width, height in parts of the page's width)
+    "Meter no.": ("4051738", 0.08, 0.24, 0.62, 0.11),
+    "Reading": ("29406", 0.08, 0.46, 0.46, 0.11),
+    "Date": ("170326", 0.08, 0.68, 0.54, 0.11),
+    "Persons": ("3", 0.74, 0.68, 0.18, 0.11),
+}
+
+
+def form(rng: np.random.Generator) -> np.ndarray:
+    """4051738 29406 170326 3, in the boxes of a printed form, photographed askew."""
+    unit = 700  # pixels: width of the page
+    size = (round(FORM[1] * unit), unit)
+    paper = sheet(rng, size, (236, 238, 238), light=0.04, grain=1.2)
+    font, black = cv2.FONT_HERSHEY_DUPLEX, (52, 46, 44)
+    cv2.putText(paper, "Water meter", (54, 96), font, 1.7, black, 3, cv2.LINE_AA)
+    ink = np.zeros(size, np.float32)
+    for name, (text, x, y, w, h) in FORM_FIELDS.items():
+        left, top, right, bottom = (round(unit * side) for side in (x, y, x + w, y + h))
+        cv2.putText(paper, name, (left, top - 14), font, 0.8, black, 1, cv2.LINE_AA)
+        cv2.rectangle(paper, (left, top), (right, bottom), black, 2, cv2.LINE_AA)
+        write_line(rng, ink, text, BALLPOINT_BOLD, (left + 16, bottom - 13), 51)
+    paper = put(paper, ink, (120, 44, 26), 0.92)
+    corners = [(0.19, 0.09), (0.86, 0.05), (0.95, 0.92), (0.08, 0.88)]
+    return photograph(rng, paper, desk(rng, (1120, 900), (58, 70, 84)), corners, light=0.5)
+
+
+PAGES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {"form.jpg": form, "numbers.jpg": numbers}
+
 SAMPLES: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     "0-note.png": note,
     "1-pencil.jpg": pencil,
@@ -351,7 +448,7 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
 
 def encode(name: str, picture: np.ndarray) -> bytes:
     """The picture as the bytes of its file."""
-    draw = SAMPLES[name]
+    draw = SAMPLES.get(name)
     if name.endswith(".png"):
         # A scan is one bit a pixel, as scanners write it.
         options = [cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_BILEVEL, int(draw is scan)]
@@ -372,6 +469,16 @@ def main(folder: Path = FOLDER) -> None:
             (folder / name).write_bytes(encode(name, draw(np.random.default_rng(number))))
             label = name[0] if name[0].isdigit() else ""
             answers.writerow([name, label, (draw.__doc__ or "").rstrip(".")])
+    pages = folder / "pages"
+    pages.mkdir(exist_ok=True)
+    with open(pages / ANSWERS, "w", encoding="utf-8", newline="") as file:
+        answers = csv.writer(file, lineterminator="\n")
+        answers.writerow(["file", "text", "fields", "picture"])
+        for number, (name, draw) in enumerate(PAGES.items(), len(SAMPLES)):
+            (pages / name).write_bytes(encode(name, draw(np.random.default_rng(number))))
+            text, _, where = (draw.__doc__ or "").rstrip(".").partition(", ")
+            fields = Path(name).with_suffix(".toml")
+            answers.writerow([name, text, fields if (FOLDER / "pages" / fields).exists() else "", "Numbers " + where])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Draws one picture of the samples and what was read in them, for the front page.
 
-    python -m edge classify --format jsonl samples | python samples/sheet.py docs/samples.png
+    python -m edge classify --format jsonl samples/*.*g | python samples/sheet.py docs/samples.png
 
 Needs the device's packages alone.
 """

@@ -38,7 +38,8 @@ def test_make_alone_lists_every_target(run):
 @pytest.mark.slow
 def test_demo_needs_the_devices_packages_alone_and_names_every_sample(copy, registry, run):
     said = run("make", "demo", cwd=copy).stdout
-    pictures = len((copy / "samples/answers.csv").read_text().splitlines()) - 1
+    lists = (copy / "samples/answers.csv", copy / "samples/pages/answers.csv")
+    pictures = sum(len(path.read_text().splitlines()) - 1 for path in lists)
     assert f"All {pictures} right" in said
     assert said.count(" -> ") == pictures
     assert "no digit in it" in said
@@ -62,8 +63,19 @@ def test_classify_takes_names_with_spaces(copy, registry, run):
 
 
 @pytest.mark.slow
-def test_classify_without_pictures_says_how(copy, registry, run):
-    refused = run("make", "--silent", "classify", cwd=copy, works=False)
+def test_read_takes_fields_and_saves(copy, registry, run):
+    shutil.copy(copy / "samples/pages/form.jpg", copy / "my form.jpg")
+    words = ("IMAGES='my form.jpg'", "FIELDS=samples/pages/form.toml", "SAVE=my out", "CROPS=my crops")
+    said = run("make", "--silent", "read", *words, cwd=copy).stdout
+    assert '"value": "29406"' in said
+    assert (copy / "my out/my form.jpg").exists()
+    assert any((copy / "my crops").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["classify", "read"])
+def test_without_pictures_it_says_how(copy, registry, run, target):
+    refused = run("make", "--silent", target, cwd=copy, works=False)
     assert refused.returncode != 0
     assert "IMAGES=" in refused.stderr.splitlines()[0]
 
