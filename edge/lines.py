@@ -11,6 +11,8 @@ Boxes = NDArray[np.float64]
 MAX_TILT = 25.0  # degrees: a page is not tilted more
 NEIGHBOUR_GAP = 2.2  # heights between two boxes of a line, at most
 NEIGHBOUR_SHIFT = 0.55  # heights between the middles of two boxes of a line, at most, across it
+FARTHER_PART = 0.25  # of the larger of what middles and feet are off; the smaller counts whole
+GAP_COST = 0.1  # of the gap counts like a shift: of two lines the nearer
 HEIGHT_RATIO = 2.2  # of the higher to the lower of two neighbours, at most
 MEMORY = 3  # boxes: a line goes on at the height of its last few
 GUTTER = 1.0  # heights of clear paper between two columns, at least
@@ -72,27 +74,28 @@ def _turned(boxes: Boxes, tilt: float) -> Boxes:
 
 def _lines(level: Boxes) -> list[list[int]]:
     """Boxes of a levelled page chained from left to right."""
+    boxes: list[list[float]] = level.tolist()
     lines: list[list[int]] = []
-    for k in np.argsort(level[:, 0] + level[:, 2] / 2, kind="stable"):
-        x, y, _, h = level[k]
-        best, least = None, np.inf
+    for k in np.argsort(level[:, 0] + level[:, 2] / 2, kind="stable").tolist():
+        x, y, _, h = boxes[k]
+        best, least = None, math.inf
         for line in lines:
-            recent = level[line[-MEMORY:]]
-            height = float(np.median(recent[:, 3]))
-            larger, smaller = max(h, height), min(h, height)
+            recent = [boxes[member] for member in line[-MEMORY:]]
             last = recent[-1]
+            height = sorted(box[3] for box in recent)[len(recent) // 2]
+            larger, smaller = max(h, height), min(h, height)
             gap = x - (last[0] + last[2])
-            shift = abs(y + h / 2 - float(np.mean(recent[:, 1] + recent[:, 3] / 2)))
-            foot = abs(y + h - float(np.mean(recent[:, 1] + recent[:, 3])))
-            shift = min(shift, foot) + 0.25 * max(shift, foot)
-            if gap > NEIGHBOUR_GAP * larger or shift > NEIGHBOUR_SHIFT * larger or larger > HEIGHT_RATIO * smaller:
+            if gap > NEIGHBOUR_GAP * larger or larger > HEIGHT_RATIO * smaller:
                 continue
-            if shift + 0.1 * max(gap, 0) < least:
-                best, least = line, shift + 0.1 * max(gap, 0)
+            middle = abs(y + h / 2 - sum(box[1] + box[3] / 2 for box in recent) / len(recent))
+            foot = abs(y + h - sum(box[1] + box[3] for box in recent) / len(recent))
+            shift = min(middle, foot) + FARTHER_PART * max(middle, foot)
+            if shift <= NEIGHBOUR_SHIFT * larger and shift + GAP_COST * max(gap, 0) < least:
+                best, least = line, shift + GAP_COST * max(gap, 0)
         if best is None:
-            lines.append([int(k)])
+            lines.append([k])
         else:
-            best.append(int(k))
+            best.append(k)
     return lines
 
 

@@ -18,8 +18,7 @@ WIDE_DEPTH = 50  # of 255: what the closer look takes for paper though it is dar
 WIDE_CELLS = 6  # pixels of that copy, at least
 HALF = 128  # stands for the paper's own level where a channel is compared with grey
 PAPER_SMOOTH = 3  # pixels of that copy: width of the median that takes the noise out of it
-MEDIAN_WIDEST = 31  # pixels: a wider median takes too long
-MEDIAN_REACH = 16  # the copy's longer side over the width of the median by which polarity is judged
+POLARITY_REACH = 8  # the copy's longer side over the width of the surroundings by which polarity is judged
 
 PAPER_SCALE = 8  # pixels: side of the cells in which thresholds are set
 MIN_DEPTH = 9  # of 255 parts of the paper's level: less contrast is not ink
@@ -65,12 +64,8 @@ def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) 
 
 
 def floor_of(depth: Image) -> Image:
-    """The depth that paper, its texture and the camera's noise reach at each place: uint8, a cell of PAPER_SCALE pixels
-    each."""
-    size = tuple(max(1, -(-side // PAPER_SCALE)) for side in depth.shape[1::-1])
-    mean = _image(cv2.resize(depth, size, interpolation=cv2.INTER_AREA))
-    usual = cv2.medianBlur(mean, FLOOR_CELLS)
-    return _image(cv2.convertScaleAbs(usual, alpha=FLOOR_GAIN, beta=MIN_DEPTH))
+    """The depth that paper, its texture and the camera's noise reach at each place: uint8, one for each cell."""
+    return _floor(_cells(_halved(depth), depth.shape))
 
 
 def mask_above(depth: Image, floor: Image) -> Image:
@@ -78,35 +73,39 @@ def mask_above(depth: Image, floor: Image) -> Image:
     return _image(cv2.compare(depth, _enlarged(floor, depth.shape), cv2.CMP_GT))
 
 
-def ink_above(depth: Image, floor: Image) -> PageInk:
-    """What is ink: deeper than the floor, and than a part of the deepest nearby."""
-    cell = PAPER_SCALE
-    rows, columns = floor.shape
-    deepest = cv2.resize(
-        cv2.dilate(depth, np.ones((cell + 1, cell + 1), np.uint8)), (columns, rows), interpolation=cv2.INTER_NEAREST
-    )
+def ink_of_page(depth: Image) -> PageInk:
+    """What is ink: deeper than paper reaches, and than a part of the deepest nearby."""
+    half = _halved(depth)
+    floor = _floor(_cells(half, depth.shape))
+    peak = cv2.dilate(half, np.ones((PAPER_SCALE // 2 + 1, PAPER_SCALE // 2 + 1), np.uint8))
+    deepest = cv2.resize(peak, floor.shape[::-1], interpolation=cv2.INTER_NEAREST)
     nearby = np.ones((2 * NEARBY + 1, 2 * NEARBY + 1), np.uint8)
     around = cv2.blur(cv2.dilate(deepest, nearby), (NEARBY, NEARBY))
     least = cv2.max(_image(cv2.convertScaleAbs(around, alpha=LOCAL_PART)), floor)
     return PageInk(depth, _enlarged(_image(least), depth.shape))
 
 
+def _halved(depth: Image) -> Image:
+    return _reduced(depth, 2)
+
+
+def _cells(half: Image, shape: tuple[int, ...]) -> Image:
+    size = tuple(max(1, -(-side // PAPER_SCALE)) for side in shape[1::-1])
+    return _image(cv2.resize(half, size, interpolation=cv2.INTER_AREA))
+
+
+def _floor(cells: Image) -> Image:
+    usual = cv2.medianBlur(cells, FLOOR_CELLS)
+    return _image(cv2.convertScaleAbs(usual, alpha=FLOOR_GAIN, beta=MIN_DEPTH))
+
+
 def _hides_in_grey(preview: Image) -> bool:
-    """Whether somewhere ink stands out of the paper much more in one colour channel than in grey."""
-    in_grey = _small_depth(_image(cv2.cvtColor(preview, cv2.COLOR_BGR2GRAY)))
-    more: Image = np.zeros_like(in_grey)
-    for channel in cv2.split(preview):
-        beyond = cv2.subtract(_small_depth(_image(channel)), _image(cv2.convertScaleAbs(in_grey, alpha=COLOUR_GAIN)))
-        more = _image(cv2.max(more, beyond))
-    return _deepest(_image(more)) > MIN_DEPTH
-
-
-def _small_depth(small: Image) -> Image:
-    """Depth in a small copy, of either polarity."""
-    quiet = _image(cv2.medianBlur(small, PAPER_SMOOTH))
-    if _is_chalk(quiet):
-        quiet = _inverse(quiet)
-    return _depth(quiet, _paper(quiet, max(3, max(small.shape) // FINE_REACH | 1)))
+    """Whether somewhere ink stands out of the paper much more by its colour than by its grey."""
+    small = _reduced(preview, max(1, max(preview.shape) // COARSE_COPY))
+    grey = _image(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
+    reach = max(3, max(small.shape) // PAPER_REACH | 1)
+    by_colour, by_grey = _strayed(small, grey, _image(cv2.blur(small, (reach, reach))))
+    return _deepest(_image(cv2.subtract(by_colour, cv2.convertScaleAbs(by_grey, alpha=COLOUR_GAIN)))) > MIN_DEPTH
 
 
 def _depth_of(grey: Image) -> tuple[Image, Image | None]:
@@ -127,13 +126,21 @@ def _depth_of(grey: Image) -> tuple[Image, Image | None]:
 
 
 def _depth_in_colour(frame: Image, grey: Image) -> Image:
-    """How much the colour strays from the paper's, in 255ths: light falls alike on all channels, so a shadow does not.
+    """How much the colour strays from the paper's, in 255ths of it.
 
     The paper's colour is a median: in one channel some ink may be darker than the paper and other ink lighter.
     """
     coarse = _reduced(frame, max(1, max(grey.shape) // COARSE_COPY))
     around = max(3, max(coarse.shape) // PAPER_REACH | 1)
     paper = cv2.resize(cv2.medianBlur(coarse, around), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return _strayed(frame, grey, _image(paper))[0]
+
+
+def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
+    """How much colour and grey stray from the paper's, in 255ths of it, to either side.
+
+    Light falls alike on all channels: what a shadow takes of the grey is taken off the colours first.
+    """
     light = cv2.divide(grey, cv2.cvtColor(paper, cv2.COLOR_BGR2GRAY), scale=HALF)
     strayed: Image = np.zeros_like(grey)
     for channel, level in zip(cv2.split(frame), cv2.split(paper), strict=True):
@@ -141,7 +148,8 @@ def _depth_in_colour(frame: Image, grey: Image) -> Image:
         least = cv2.max(level, np.full_like(level, DARKEST_PAPER))
         expected = cv2.multiply(light, cv2.divide(level, least, scale=255), scale=1 / 255)
         strayed = _image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
-    return _image(cv2.convertScaleAbs(strayed, alpha=255 / HALF))
+    by_grey = cv2.absdiff(light, np.full_like(light, HALF))
+    return tuple(_image(cv2.convertScaleAbs(part, alpha=255 / HALF)) for part in (strayed, by_grey))  # type: ignore[return-value]
 
 
 def _reduced(grey: Image, scale: int) -> Image:
@@ -160,14 +168,13 @@ def _paper(small: Image, reach: int) -> Image:
 
 
 def _is_chalk(small: Image) -> bool:
-    """Whether the ink is lighter than the page: most of a page is paper, so ink is what strays from its surroundings.
+    """Whether the ink is lighter than the page: paper is the larger part, so ink is what strays farther from the mean.
 
-    A median keeps the edges of shadows and sheets, so they are not taken for strokes.
+    That is the sign of the third moment. The edge of a shadow strays as far to both sides.
     """
-    around = cv2.medianBlur(small, min(MEDIAN_WIDEST, max(3, max(small.shape) // MEDIAN_REACH | 1)))
-    above, below = _image(cv2.subtract(small, around)), _image(cv2.subtract(around, small))
-    least = max(MIN_DEPTH // 2, max(_deepest(above), _deepest(below)) // 3)
-    return int(np.count_nonzero(above > least)) > int(np.count_nonzero(below > least))
+    reach = max(3, max(small.shape) // POLARITY_REACH | 1)
+    strayed = cv2.subtract(small, cv2.blur(small, (reach, reach)), dtype=cv2.CV_32F).ravel()
+    return bool((strayed * strayed).dot(strayed) > 0)
 
 
 def _deepest(depth: Image) -> int:

@@ -52,19 +52,19 @@ class Parts:
             own |= labels == member
         depth = self.ink.depth[y0:y1, x0:x1]
         mask = own.view(np.uint8)
-        typical = float(np.median(depth[own]))
-        ramp = _ramp(typical, float(self.ink.threshold[(y0 + y1) // 2, (x0 + x1) // 2]))
-        near = cv2.dilate(mask, _CROSS) * 255
-        return Region(x0, y0, x1 - x0, y1 - y0, _image(cv2.bitwise_and(cv2.LUT(depth, ramp), near))), typical
+        typical = cv2.mean(depth, mask)[0]
+        threshold = float(self.ink.threshold[(y0 + y1) // 2, (x0 + x1) // 2])
+        middle = max(RAMP_PART * typical, min(threshold, typical / 2))
+        width_of_ramp = SOFTNESS * typical
+        ramp = cv2.convertScaleAbs(
+            cv2.subtract(depth, np.full_like(depth, max(0, round(middle - width_of_ramp / 2)))),
+            alpha=255 / max(width_of_ramp, 1),
+        )
+        near = cv2.dilate(mask * 255, _CROSS)
+        return Region(x0, y0, x1 - x0, y1 - y0, _image(cv2.bitwise_and(ramp, near))), typical
 
 
 _CROSS = np.ones((3, 3), np.uint8)
-_LEVELS = np.arange(256, dtype=np.float32)
-
-
-def _ramp(typical: float, threshold: float) -> Image:
-    middle = max(RAMP_PART * typical, min(threshold, typical / 2))
-    return (np.clip((_LEVELS - middle) / (SOFTNESS * typical) + 0.5, 0, 1) * 255).astype(np.uint8)
 
 
 def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge.decode import Page
 from edge.lines import arrange
-from edge.page import floor_of, ink_above, mask_above, page_depth
+from edge.page import ink_of_page, page_depth
 from edge.parts import find_parts
 from edge.preprocess import to_glyph
 from edge.reading import Box, Digit
@@ -59,7 +59,7 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
     page's grey picture.
     """
     depth, wide = page_depth(page.grey, page.preview, page.colour)
-    depth, turn = without_rules(depth, mask_above(depth, floor_of(depth)), smallest)
+    depth, turn = without_rules(depth, smallest)
 
     def candidate(region: Region, depth: float) -> Candidate:
         glyph = to_glyph(region)
@@ -80,7 +80,7 @@ def _candidates(
     depth: Image, candidate: Callable[[Region, float], Candidate], threshold: float, smallest: float
 ) -> list[Candidate]:
     """What could be digits in a page's ink, split where that makes digits of it."""
-    ink = ink_above(depth, floor_of(depth))
+    ink = ink_of_page(depth)
     parts = find_parts(ink, ink.mask, smallest)
     if parts is None:
         return []

@@ -6,15 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.page import floor_of, ink_above
+from edge.page import floor_of, ink_of_page, mask_above
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-LOOK_SCALE = 4  # nets of lines are looked for on a mask reduced by this
-LOOK_COVER = 36  # of 255: a cell of that mask with more ink counts, as a thin line fills little of it
+LOOK_SCALE = 4  # nets of lines are looked for on a copy reduced by this
+LOOK_PART, LOOK_LESS = 0.5, -1.5  # of the floor: a thin line fills little of a pixel of that copy, and noise less
 NET_PART = 0.16  # of the frame's longer side: a component larger than this is more than a digit
+NET_THIN = 22.0  # times as long as its strokes are wide, where a digit is 6 to 14 times
 NET_HEIGHTS = 3.0  # or larger than this, in the usual height of the others
 BOX_HEIGHTS = 1.3  # of the smallest digit's height: a component this high and wide may be a box around a digit
 BOX_FILL = 0.6  # of it is ink, at most
@@ -41,15 +42,17 @@ BOX_HULL = 0.9  # of the tightest rotated box is filled by the hull of a drawn o
 NEAR = 5  # pixels: a separator's end is no farther from the line it stands on
 
 
-def without_rules(depth: Image, mask: Image, smallest: float) -> tuple[Image, Matrix | None]:
+def without_rules(depth: Image, smallest: float) -> tuple[Image, Matrix | None]:
     """The depth with lines set to 0, and the turn that made them level: (2, 3), from pixels of `depth` to those of the
     result; None where nothing was turned.
 
-    mask: uint8 (h, w), 255 where ink is suspected. smallest: height of the smallest digit in pixels.
+    smallest: height of the smallest digit in pixels.
     """
-    net, height = _net(mask, smallest)
+    floor = floor_of(depth)
+    net, height = _net(depth, floor, smallest)
     if net is None:
         return depth, None
+    mask = mask_above(depth, floor)
     angle = _angle(net)
     turn = None
     if abs(angle) > LEVEL:
@@ -66,7 +69,7 @@ def without_rules(depth: Image, mask: Image, smallest: float) -> tuple[Image, Ma
 
 
 def _without_boxes(depth: Image, smallest: float) -> Image:
-    mask = ink_above(depth, floor_of(depth)).mask
+    mask = ink_of_page(depth).mask
     boxes = _box_sides(mask, smallest)
     if boxes is None:
         return depth
@@ -75,21 +78,27 @@ def _without_boxes(depth: Image, smallest: float) -> Image:
     return depth
 
 
-def _net(mask: Image, smallest: float) -> tuple[Image | None, float]:
-    """What may be lines on a mask reduced by LOOK_SCALE, None if nothing; and the usual height of what is not, 0 where
-    nothing else is there, in pixels of the full mask."""
-    size = tuple(max(1, -(-side // LOOK_SCALE)) for side in mask.shape[1::-1])
-    small = _image(cv2.threshold(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), LOOK_COVER, 255, 0)[1])
+def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image | None, float]:
+    """What may be lines on a copy reduced by LOOK_SCALE, None if nothing; and the usual height of what is not, 0 where
+    nothing else is there, in pixels of the page."""
+    size = tuple(max(1, -(-side // LOOK_SCALE)) for side in depth.shape[1::-1])
+    look = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
+    least = cv2.resize(floor, size, interpolation=cv2.INTER_LINEAR)
+    small = _image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(small, connectivity=8, ltype=cv2.CV_32S)
     if count < 2:
         return None, 0.0
     boxes, areas = np.asarray(statistics)[1:, :4].astype(np.float64), np.asarray(statistics)[1:, 4]
     extent = boxes[:, 2:].max(axis=1)
-    nets = extent > NET_PART * max(small.shape)
+    distance = cv2.distanceTransform(small, cv2.DIST_L2, 3)
+    sums = np.bincount(np.asarray(labels).ravel(), weights=distance.ravel(), minlength=count)[1:]
+    # Across a bar of width w the distance to its edge is w/4 on average, and half a pixel more from pixel centres.
+    drawn_thin = extent > NET_THIN * np.maximum(4 * (sums / areas - 0.5), 1)
+    nets = (extent > NET_PART * max(small.shape)) & drawn_thin
     plain = ~nets & (boxes[:, 3] * LOOK_SCALE >= smallest) & (areas >= 3)
     height = _usual(boxes[plain, 3]) if plain.any() else 0.0
     if height:
-        nets |= extent > NET_HEIGHTS * height
+        nets |= (extent > NET_HEIGHTS * height) & drawn_thin
     fill = areas / np.maximum(boxes[:, 2] * boxes[:, 3], 1)
     open_ones = ~nets & (boxes[:, 2:].min(axis=1) * LOOK_SCALE >= BOX_HEIGHTS * smallest) & (fill < BOX_FILL)
     for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT]:
