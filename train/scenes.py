@@ -412,7 +412,7 @@ def _write_number(
     cell = size * rng.uniform(1.15, 1.4)
     # Two touch, never three in a row; and none in cells of their own.
     share = TOUCHING[kind] / (1 - BOXED_PART / 2 * (kind == "hard"))
-    attempts, touched = share / (1 - share), False
+    attempts, touched = share / (1 - share), rng.random() < share
     marks: list[Mark] = []
     for k in range(meant):
         mark = _digit(rng, 0.0, baseline, size, level, line)

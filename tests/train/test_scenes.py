@@ -137,7 +137,8 @@ def test_normal_pages_hold_nothing_but_numbers_and_ruling(pages):
 
 
 def test_hard_pages_show_every_difficulty(pages):
-    seen = {name for page in pages["hard"] for name in page.conditions}
+    more = (scene(number, "hard") for number in range(PAGES, 2 * PAGES))
+    seen = {name for page in (*pages["hard"], *more) for name in page.conditions}
     expected = {
         "boxed",
         "colour",
