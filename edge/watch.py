@@ -1,7 +1,6 @@
 """`edge-digits watch`: readings from a camera, a video, a stream or a folder, as they change."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -319,6 +318,8 @@ class Status:
 
 
 def _json_line(record: dict[str, object]) -> bytes:
+    import json
+
     try:
         return json.dumps(record, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # a file name that is not UTF-8: written as JsonLines in edge/output.py does
