@@ -1,8 +1,9 @@
-"""Edge Digits: a handwritten digit in a picture becomes text, on a small device.
+"""Edge Digits: handwritten digits in a picture become text, on a small device.
 
     from edge import DigitReader
 
     reader = DigitReader()
+    reader.read("page.jpg").text  # "5550100"
     reader.classify("seven.png").label  # "7"
 
 `DigitReader` takes pictures; `Classifier` takes glyphs that are already 28x28 and returns probabilities.
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge.classifier import Classifier
-    from edge.errors import EdgeDigitsError, MissingRuntimeError, ModelError, PictureError, UsageError
+    from edge.errors import EdgeDigitsError, MissingRuntimeError, ModelError, PictureError, SourceError, UsageError
     from edge.reader import Candidate, Classification, DigitReader
+    from edge.reading import Digit, Field, Reading
 
 __version__ = "0.1.0"
 
@@ -21,11 +23,15 @@ __all__ = [
     "Candidate",
     "Classification",
     "Classifier",
+    "Digit",
     "DigitReader",
     "EdgeDigitsError",
+    "Field",
     "MissingRuntimeError",
     "ModelError",
     "PictureError",
+    "Reading",
+    "SourceError",
     "UsageError",
     "__version__",
 ]
@@ -34,11 +40,15 @@ _HOMES = {
     "Candidate": "edge.reader",
     "Classification": "edge.reader",
     "Classifier": "edge.classifier",
+    "Digit": "edge.reading",
     "DigitReader": "edge.reader",
     "EdgeDigitsError": "edge.errors",
+    "Field": "edge.reading",
     "MissingRuntimeError": "edge.errors",
     "ModelError": "edge.errors",
     "PictureError": "edge.errors",
+    "Reading": "edge.reading",
+    "SourceError": "edge.errors",
     "UsageError": "edge.errors",
 }
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from edge.decode import Page, page_of
 from edge.deskew import find_marks, find_page, mapped_box, straighten
 from edge.errors import PictureError, UsageError
+from edge.reader import NO_DIGIT
 from edge.reading import REFUSED, Digit, Field, Reading
 
 MAX_FORM_BYTES = 1_000_000  # a form file that is larger is something else
@@ -35,7 +36,6 @@ SHAPE_TOLERANCE = 0.06  # between the form's width over height and the picture's
 
 DESKEW = {"page": find_page, "marks": find_marks}
 
-NO_DIGIT = "no digit found"
 A_CHARACTER_REFUSED = "a character was not a digit"
 
 Numbers = tuple[float, ...]
