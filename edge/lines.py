@@ -26,13 +26,13 @@ def arrange(boxes: Boxes) -> tuple[list[list[int]], float]:
     """
     if len(boxes) == 0:
         return [], 0.0
-    tilt = _tilt(boxes)
+    tilt = tilt_of(boxes)
     level = _turned(boxes, tilt)
     lines = _lines(level)
     return [lines[k] for k in _reading_order(lines, level)], tilt
 
 
-def _tilt(boxes: Boxes) -> float:
+def tilt_of(boxes: Boxes) -> float:
     """By how much the lines rise or fall: the weighted median over neighbours, in radians."""
     if len(boxes) < 2:
         return 0.0

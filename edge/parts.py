@@ -21,6 +21,8 @@ MIN_FILL = 0.02  # of its box: less ink is a net of lines
 BAR_PART = 0.45  # of the smallest height: a stroke this long may be the bar of a 5 that fell off
 PART_HEIGHT = 0.62  # of a digit's height: what is lower may be a part of it
 PART_GAP = 0.16  # of the digit's height: a part is no farther away
+BAR_HEIGHT = 0.35  # of a digit's height: a lower part that is wider than high may be the bar of a 5
+BAR_GAP = 0.25  # of the digit's height: such a bar to the right of its upper half is no farther away
 PART_OVERLAP = 0.3  # of the part's width lies above or below the digit
 JOINED_HEIGHT = 1.35  # of the digits' usual height: a digit with its parts is no higher
 SOFTNESS = 0.4  # width of the ramp from paper to ink, in parts of the ink's depth
@@ -112,11 +114,11 @@ def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]
         gap_x = np.maximum(np.maximum(left - (x + w), x - right), 0)
         gap_y = np.maximum(np.maximum(top - (y + h), y - bottom), 0)
         union = np.maximum(bottom, y + h) - np.minimum(top, y)
+        # The bar of a 5 ends beside the upper half of the rest; other parts lie above, below or within.
+        bar = (h < BAR_HEIGHT * usual) & (w > h) & (y + h / 2 < top + tall / 2) & (gap_x <= BAR_GAP * tall)
+        near = (overlap >= PART_OVERLAP * w) & (gap_x <= PART_GAP / 2 * tall)
         fits = (home == np.arange(len(boxes))) & (joined[:, 3] >= h) & (np.arange(len(boxes)) != k)
-        fits &= (gap_y <= PART_GAP * tall) & (gap_x <= PART_GAP * tall / 2) & (union <= JOINED_HEIGHT * usual)
-        fits &= (overlap >= PART_OVERLAP * w) | (
-            (gap_x <= PART_GAP * tall / 2) & (h < PART_HEIGHT * usual / 2) & (w > h)
-        )
+        fits &= (gap_y <= PART_GAP * tall) & (union <= JOINED_HEIGHT * usual) & (near | bar)
         if not fits.any():
             continue
         distance = np.where(fits, gap_x + gap_y - 0.01 * overlap, np.inf)

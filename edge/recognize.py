@@ -1,5 +1,6 @@
 """Read a page: find its ink, name each region, split what touches, and put the digits in lines."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode import Page
-from edge.lines import arrange
+from edge.lines import arrange, tilt_of
 from edge.page import ink_of_page, page_depth
-from edge.parts import find_parts
+from edge.parts import Parts, find_parts
 from edge.preprocess import to_glyph
 from edge.reading import Box, Digit
-from edge.rules import without_rules
+from edge.rules import levelled, without_rules
 from edge.segment import Region
 from edge.split import split
 
@@ -30,7 +31,11 @@ WIDE_HEIGHT = (
 WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
 WIDE_SAME = 0.5  # of its box: something as large was found by the closer look already
 WIDE = 1.0  # of its height: a wider region is tried to be split however sure
+LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
+LEAST_TILTED = 3  # regions tell a page's tilt
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
+END_GAP = 0.45  # heights: a refused region this near a line's first or last digit is its beginning or end
+END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
 LINE_SHIFT = 0.6  # of their height: its middle is no farther off
 
 
@@ -65,26 +70,32 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
         glyph = to_glyph(region)
         return Candidate(region, glyph, *name(glyph), depth)
 
-    found = _candidates(depth, candidate, threshold, smallest)
+    parts = _parts(depth, smallest)
+    if turn is None and parts is not None:
+        tilt = math.degrees(tilt_of(parts.boxes.astype(np.float64)))
+        if abs(tilt) > LEVEL_ENOUGH and len(parts.members) >= LEAST_TILTED:
+            depth, turn = levelled(depth, tilt)
+            parts = _parts(depth, smallest)
+    found = _candidates(parts, candidate)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
-        found = _with_wide(found, _candidates(wide, candidate, threshold, WIDE_HEIGHT * max(depth.shape)), threshold)
+        found = _with_wide(found, _candidates(_parts(wide, WIDE_HEIGHT * max(depth.shape)), candidate), threshold)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
         back = back @ np.linalg.inv(np.vstack([turn, (0, 0, 1)]))
     return _in_lines(found, labels, threshold, back[:2])
 
 
-def _candidates(
-    depth: Image, candidate: Callable[[Region, float], Candidate], threshold: float, smallest: float
-) -> list[Candidate]:
-    """What could be digits in a page's ink, split where that makes digits of it."""
+def _parts(depth: Image, smallest: float) -> Parts | None:
     ink = ink_of_page(depth)
-    parts = find_parts(ink, ink.mask, smallest)
+    return find_parts(ink, ink.mask, smallest)
+
+
+def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
+    """What could be digits among a page's regions, split where that makes digits of it."""
     if parts is None:
         return []
-
     found: list[Candidate] = []
     for index in range(len(parts.members)):
         region, deep = parts.region(index)
@@ -162,8 +173,8 @@ def _in_lines(
 
 
 def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: float) -> list[Candidate]:
-    """A line with the refused regions that lie between its digits."""
-    if len(members) < 2 or not refused:
+    """A line with the refused regions that lie between its digits, or close to its ends."""
+    if not refused:
         return members
     cos, sin = np.cos(tilt), np.sin(tilt)
 
@@ -175,13 +186,20 @@ def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: floa
     height = float(np.median(places[:, 3]))
     added = []
     for c in refused:
-        x, y, _, h = place(c)
+        x, y, w, h = place(c)
         if any(_lies_in(member.region, c.region) for member in members):  # what is left of a box
             continue
         k = int(np.searchsorted(places[:, 0], x))
-        if not 0 < k < len(members):
-            continue
-        level = (places[k - 1, 1] + places[k, 1]) / 2
+        if k == 0 or k == len(members):
+            end = places[0] if k == 0 else places[-1]
+            if (
+                abs(x - end[0]) - (w + end[2]) / 2 > END_GAP * height
+                or not END_HEIGHT[0] <= h / height <= END_HEIGHT[1]
+            ):
+                continue
+            level = end[1]
+        else:
+            level = (places[k - 1, 1] + places[k, 1]) / 2
         if abs(y - level) <= LINE_SHIFT * height and LINE_HEIGHT[0] * height <= h <= LINE_HEIGHT[1] * height:
             added.append(c)
     return sorted([*members, *added], key=lambda c: place(c)[0]) if added else members

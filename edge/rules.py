@@ -56,9 +56,8 @@ def without_rules(depth: Image, smallest: float) -> tuple[Image, Matrix | None]:
     angle = _angle(net)
     turn = None
     if abs(angle) > LEVEL:
-        turn, size = _turn(depth.shape, angle)
-        paper = int(np.median(depth[::LOOK_SCALE, ::LOOK_SCALE]))
-        depth = _image(cv2.warpAffine(depth, turn, size, flags=cv2.INTER_LINEAR, borderValue=(paper,)))
+        depth, turn = levelled(depth, angle)
+        size = depth.shape[::-1]
         mask = _image(cv2.threshold(cv2.warpAffine(mask, turn, size, flags=cv2.INTER_LINEAR), 127, 255, 0)[1])
     depth = _without_boxes(depth, smallest)
     lines = _lines(_image(cv2.bitwise_and(mask, cv2.threshold(depth, 0, 255, cv2.THRESH_BINARY)[1])), height)
@@ -149,14 +148,16 @@ def _angle(net: Image) -> float:
     return float(max(np.arange(coarse - COARSE_STEP, coarse + COARSE_STEP, FINE_STEP), key=sharpness))
 
 
-def _turn(shape: tuple[int, ...], degrees: float) -> tuple[Matrix, tuple[int, int]]:
-    """The rotation that levels a page turned clockwise by so many degrees, and the size that holds all of it."""
-    height, width = shape[:2]
+def levelled(depth: Image, degrees: float) -> tuple[Image, Matrix]:
+    """The depth of a page turned clockwise by so many degrees, turned back, on a canvas that holds all of it; and the
+    turn (2, 3)."""
+    height, width = depth.shape
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     size = math.ceil(width * cos + height * abs(sin)), math.ceil(width * abs(sin) + height * cos)
     linear = np.array([[cos, sin], [-sin, cos]])
-    shift = np.array(size) / 2 - linear @ (width / 2, height / 2)
-    return np.column_stack([linear, shift]), size
+    turn = np.column_stack([linear, np.array(size) / 2 - linear @ (width / 2, height / 2)])
+    paper = int(np.median(depth[::LOOK_SCALE, ::LOOK_SCALE]))
+    return _image(cv2.warpAffine(depth, turn, size, flags=cv2.INTER_LINEAR, borderValue=(paper,))), turn
 
 
 def _lines(mask: Image, height: float) -> Image | None:

@@ -20,11 +20,11 @@ Floats = NDArray[np.float64]
 
 CUT_HEIGHT = 32  # pixels: cuts are searched on a copy of this height
 PAPER_COST = 0.03  # of a step through paper, where one through ink costs 1: the straighter cut wins
-SLANT_COST = 0.06  # of a step to the side
-CUT_ROWS = (10, 16, 21)  # of that copy: seams are led through these
-MAX_CUTS = 8  # proposed
+SLANT_COSTS = (0.06, 0.3)  # of a step to the side: winding cuts around strokes, and straight ones through them
+CUT_ROWS = (7, 13, 19, 25)  # of that copy: seams are led through these
+MAX_CUTS = 9  # proposed
 MAX_CROSSED = 0.7  # of the height: a cut through more ink runs along a stroke
-CUT_DISTANCE = 0.09  # of the height, between two cuts, on average
+CUT_DISTANCE = 0.07  # of the height, between two cuts, on average
 EDGE_DISTANCE = 0.12  # of the height, from a cut to either end
 SHRED = 0.1  # of a piece's ink: what is smaller and not connected to it is the neighbour's
 NARROWEST, WIDEST = 0.10, 1.35  # of the height: a digit's width
@@ -87,33 +87,33 @@ def _cuts(mask: Image) -> list[Floats]:
     columns = max(3, round(width * scale))
     small = cv2.resize(mask, (columns, CUT_HEIGHT), interpolation=cv2.INTER_AREA).astype(np.float64) / 255
     cost = np.maximum(small, PAPER_COST)
-    down, from_above = _seams(cost)
-    up, from_below = _seams(cost[::-1])
-    proposals = []
-    for row in CUT_ROWS:
-        total = down[row] + up[CUT_HEIGHT - 1 - row] - cost[row]
-        padded = np.pad(total, 1, constant_values=np.inf)
-        lowest = (total <= padded[:-2]) & (total <= padded[2:]) & (total <= MAX_CROSSED * CUT_HEIGHT)
-        proposals += [(float(total[column]), row, int(column)) for column in np.flatnonzero(lowest)]
     edge = EDGE_DISTANCE * CUT_HEIGHT
+    proposals: list[tuple[float, Floats]] = []
+    for slant in SLANT_COSTS:
+        down, from_above = _seams(cost, slant)
+        up, from_below = _seams(cost[::-1], slant)
+        for row in CUT_ROWS:
+            total = down[row] + up[CUT_HEIGHT - 1 - row] - cost[row]
+            padded = np.pad(total, 1, constant_values=np.inf)
+            lowest = (total <= padded[:-2]) & (total <= padded[2:]) & (total <= MAX_CROSSED * CUT_HEIGHT)
+            for column in np.flatnonzero(lowest):
+                path = np.empty(CUT_HEIGHT)
+                at = column
+                for k in range(row, -1, -1):
+                    path[k] = at
+                    at += from_above[k, at]
+                at = column
+                for k in range(row, CUT_HEIGHT):
+                    path[k] = at
+                    at += from_below[CUT_HEIGHT - 1 - k, at]
+                if edge <= float(path.mean()) <= columns - 1 - edge:
+                    proposals.append((float(total[column]), path))
     cuts: list[Floats] = []
-    for _, row, column in sorted(proposals):
-        path = np.empty(CUT_HEIGHT)
-        at = column
-        for k in range(row, -1, -1):
-            path[k] = at
-            at += int(from_above[k, at])
-        at = column
-        for k in range(row, CUT_HEIGHT):
-            path[k] = at
-            at += int(from_below[CUT_HEIGHT - 1 - k, at])
-        if not edge <= float(path.mean()) <= columns - 1 - edge:
-            continue
-        if any(float(np.abs(path - other).mean()) < CUT_DISTANCE * CUT_HEIGHT for other in cuts):
-            continue
-        cuts.append(path)
-        if len(cuts) == MAX_CUTS:
-            break
+    for _, path in sorted(proposals, key=lambda proposal: proposal[0]):
+        if all(float(np.abs(path - other).mean()) >= CUT_DISTANCE * CUT_HEIGHT for other in cuts):
+            cuts.append(path)
+            if len(cuts) == MAX_CUTS:
+                break
     rows = (np.arange(height) + 0.5) * scale - 0.5
     return [
         (np.interp(rows, np.arange(CUT_HEIGHT), path) + 0.5) / columns * width
@@ -121,7 +121,7 @@ def _cuts(mask: Image) -> list[Floats]:
     ]
 
 
-def _seams(cost: Floats) -> tuple[Floats, NDArray[np.int64]]:
+def _seams(cost: Floats, slant: float) -> tuple[Floats, NDArray[np.int64]]:
     """The cost of the best way from the first row to each pixel, and the step to the side it came from."""
     rows, columns = cost.shape
     total = np.empty_like(cost)
@@ -131,7 +131,7 @@ def _seams(cost: Floats) -> tuple[Floats, NDArray[np.int64]]:
     steps = np.empty((3, columns))
     for row in range(1, rows):
         padded[1:-1] = total[row - 1]
-        steps[0], steps[1], steps[2] = padded[:-2] + SLANT_COST, padded[1:-1], padded[2:] + SLANT_COST
+        steps[0], steps[1], steps[2] = padded[:-2] + slant, padded[1:-1], padded[2:] + slant
         came[row] = steps.argmin(axis=0) - 1
         total[row] = steps.min(axis=0) + cost[row]
     return total, came
