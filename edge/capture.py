@@ -44,6 +44,7 @@ CLOSE_SECONDS = 1.0  # for a thread to come back from its source
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}  # of the kinds of streams (IANA)
 VIDEO_DEVICE_MAJOR = 81  # Linux, Documentation/admin-guide/devices.txt: character device of video4linux
 CAMERAS = "/dev/video"
+BGR_CHANNELS = 3
 STILL_SUFFIXES = tuple(sorted({*PICTURE_SUFFIXES} - {".gif", ".apng", ".webp"}))  # those may move
 SECRETS = re.compile(r"pass|pwd|token|secret|auth|key|credential", re.IGNORECASE)  # parameters of a URL
 
@@ -199,9 +200,22 @@ class Camera:
             gone = "it was unplugged" if not os.path.exists(self.name) else f"no frame in {FRAME_SECONDS:g} s"
             never = "" if self._sequence else "; a Raspberry Pi's camera module needs picamera2"
             raise SourceError(f"{self.name}: the camera stopped: {gone}{never}")
-        frame = Frame(lambda: image, time.time(), self._sequence)
+        taken = time.time()
+        image = self._shaped(image)
+        frame = Frame(lambda: image, taken, self._sequence)
         self._sequence += 1
         return frame
+
+    def _shaped(self, image: Image) -> Image:
+        """The frame with its rows: OpenCV 4.11 hands out those of BGR24 cameras as one long row."""
+        width, height = (
+            round(self._capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
+        if image.shape[:2] == (height, width):
+            return image
+        if image.size == height * width * BGR_CHANNELS:
+            return image.reshape(height, width, BGR_CHANNELS)
+        raise SourceError(f"{self.name}: its frames are in a format that OpenCV does not read")
 
     def close(self) -> None:
         if self._capture is not None:

@@ -126,6 +126,36 @@ def test_another_device_is_not_a_camera() -> None:
         open_source("/dev/null").open()
 
 
+class Device:
+    """What OpenCV 4.11 makes of a camera: the frames of one that gives BGR24 (vivid does) are one long row."""
+
+    def __init__(self, *shape: int) -> None:
+        self.image = np.arange(np.prod(shape), dtype=np.uint64).astype(np.uint8).reshape(shape)
+
+    def read(self) -> tuple[bool, np.ndarray]:
+        return True, self.image
+
+    def get(self, what: int) -> float:
+        return {cv2.CAP_PROP_FRAME_WIDTH: 40.0, cv2.CAP_PROP_FRAME_HEIGHT: 30.0}[what]
+
+
+@pytest.mark.parametrize("shape", [(30, 40, 3), (30, 40), (1, 30 * 40 * 3), (1, 30 * 40 * 3, 1)])
+def test_frames_of_a_camera_have_their_rows(shape: tuple[int, ...]) -> None:
+    camera = Camera("/dev/video0")
+    camera._capture = Device(*shape)
+    frame = camera.read()
+    assert frame is not None
+    assert frame.load().shape == ((30, 40) if shape == (30, 40) else (30, 40, 3))
+    assert np.array_equal(frame.load().ravel(), camera._capture.image.ravel())
+
+
+def test_frames_of_an_unknown_format_are_one_clear_error() -> None:
+    camera = Camera("/dev/video0")
+    camera._capture = Device(1, 30 * 40 * 2)
+    with pytest.raises(SourceError, match="/dev/video0: its frames are in a format"):
+        camera.read()
+
+
 # Videos
 
 
