@@ -34,11 +34,17 @@ from edge.reading import REFUSED, Digit, Field, Reading
 MAX_FORM_BYTES = 1_000_000  # a form file that is larger is something else
 SHAPE_TOLERANCE = 0.06  # between the form's width over height and the picture's, where nothing straightens it
 
+FRAME_PART = 0.7  # of a field's box, both ways: what fills more of it may be its printed frame
+WIDEST = 1.5  # of its height: no digit is wider
+BORDER_REACH = 0.12  # of a cell's width: so far from where it should be may a printed border lie
+BORDER_WIDTH = 0.3  # of a cell's width: a wider stroke is written
+
 DESKEW = {"page": find_page, "marks": find_marks}
 
 A_CHARACTER_REFUSED = "a character was not a digit"
 
 Numbers = tuple[float, ...]
+Place = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +52,15 @@ class FormField:
     """One named box of a form.
 
     `box`: x, y, width, height in the units of the form. `pattern`: a regular expression that the whole text has to
-    match. `length`: how many digits there have to be. Raises UsageError for what cannot be.
+    match. `length`: how many digits there have to be. `cells`: how many equal cells, one a digit, printed strokes part
+    the box into; None where nothing parts it. Raises UsageError for what cannot be.
     """
 
     name: str
     box: Numbers
     pattern: str | None = None
     length: int | None = None
+    cells: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -70,8 +78,9 @@ class FormField:
                 re.compile(self.pattern)
             except (re.error, OverflowError, RecursionError) as error:
                 raise self._mistake(f"pattern '{self.pattern}' is not a regular expression: {error}") from None
-        if self.length is not None and (type(self.length) is not int or self.length < 1):
-            raise self._mistake(f"length is {_said(self.length)}; it is a whole number from 1 on")
+        for key, value in (("length", self.length), ("cells", self.cells)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise self._mistake(f"{key} is {_said(value)}; it is a whole number from 1 on")
 
     def judge(self, text: str) -> str | None:
         """Why this text is not valid; None where it is."""
@@ -208,8 +217,7 @@ def form_as_toml(form: Form) -> str:
         lines = ["[[field]]", f"name = {_text(field.name)}", f"box = {_said(field.box)}"]
         if field.pattern is not None:
             lines.append(f"pattern = {_text(field.pattern)}")
-        if field.length is not None:
-            lines.append(f"length = {field.length}")
+        lines += [f"{key} = {n}" for key, n in (("length", field.length), ("cells", field.cells)) if n is not None]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 
@@ -272,15 +280,50 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading]) -> Readin
         digits = tuple(
             replace(digit, box=mapped_box(to_picture, digit.box, page.width, page.height)) for digit in reading.digits
         )
-    centres = [(x + w / 2, y + h / 2) for x, y, w, h in (digit.box for digit in reading.digits)]
-    found = []
+    flat_boxes = np.array([digit.box for digit in reading.digits], np.float64).reshape(-1, 4)
+    sides = (reading.width, reading.height, reading.width, reading.height)
+    places: list[Place] = []
     for field in form.fields:
-        x, y, w, h = form.parts(field)
-        x, y, w, h = x * reading.width, y * reading.height, w * reading.width, h * reading.height
-        inside = [d for d, (cx, cy) in zip(digits, centres, strict=True) if x <= cx < x + w and y <= cy < y + h]
-        box = mapped_box(to_picture, (x, y, w, h), page.width, page.height)
-        found.append(_filled(field, inside, box))
-    return Reading(page.width, page.height, digits, tuple(found))
+        x, y, w, h = (part * side for part, side in zip(form.parts(field), sides, strict=True))
+        places.append((x, y, w, h))
+    inside = [_inside(place, flat_boxes) for place in places]
+    printed = np.zeros(len(digits), np.bool_)
+    for field, place, within in zip(form.fields, places, inside, strict=True):
+        printed |= within & _around_all(place, flat_boxes)
+        if field.cells is not None:
+            printed |= within & _on_cell_borders(place, field.cells, flat_boxes)
+    found = []
+    for field, place, within in zip(form.fields, places, inside, strict=True):
+        own = [digit for digit, is_own in zip(digits, within & ~printed, strict=True) if is_own]
+        found.append(_filled(field, own, mapped_box(to_picture, place, page.width, page.height)))
+    kept = [digit for digit, is_printed in zip(digits, printed, strict=True) if not is_printed]
+    return Reading(page.width, page.height, _in_whole_lines(kept), tuple(found))
+
+
+def _inside(place: Place, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which boxes (n, 4) have their middle in a place."""
+    x, y, w, h = place
+    middles = boxes[:, :2] + boxes[:, 2:] / 2
+    return np.asarray(((middles >= (x, y)) & (middles < (x + w, y + h))).all(axis=1), np.bool_)
+
+
+def _around_all(place: Place, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which boxes (n, 4) are as large as a place and wider than any digit: the printed frame itself."""
+    as_large = (boxes[:, 2:] >= (FRAME_PART * place[2], FRAME_PART * place[3])).all(axis=1)
+    return np.asarray(as_large & (boxes[:, 2] > WIDEST * boxes[:, 3]), np.bool_)
+
+
+def _on_cell_borders(place: Place, cells: int, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which boxes (n, 4) are as thin as a printed stroke, and lie where one parts two cells of a place."""
+    cell = place[2] / cells
+    at = (boxes[:, 0] + boxes[:, 2] / 2 - place[0]) / cell
+    return np.asarray((abs(at - np.rint(at)) <= BORDER_REACH) & (boxes[:, 2] <= BORDER_WIDTH * cell), np.bool_)
+
+
+def _in_whole_lines(digits: list[Digit]) -> tuple[Digit, ...]:
+    """The digits, their lines numbered from 0 without a gap."""
+    numbers = {line: number for number, line in enumerate(dict.fromkeys(digit.line for digit in digits))}
+    return tuple(replace(digit, line=numbers[digit.line]) for digit in digits)
 
 
 def _rescaled(

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge import DigitReader
-from edge.decode import decode
+from edge.decode import decode, page_of
 from edge.errors import PictureError, UsageError
 from edge.fields import Form, FormField, form_as_toml, load_form, parse_form, read_form
 from edge.reading import Digit, Reading
@@ -121,6 +121,7 @@ def field(**keys: str) -> str:
         (field(length="7.0"), "field 'total': length is 7; it is a whole number from 1 on"),
         (field(length="true"), "field 'total': length is true; it is a whole number from 1 on"),
         (field(length="'7'"), "field 'total': length is \"7\"; it is a whole number from 1 on"),
+        (field(cells="-7"), "field 'total': cells is -7; it is a whole number from 1 on"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_field(text: str, message: str | None, tmp_path: Path) -> None:
@@ -162,6 +163,7 @@ entries = st.builds(
     texts,
     boxes,
     st.none() | st.sampled_from([r"\d{7}", "it's \\d", 'a "b"', "\t7", r"(?i)x\'", "7\n8", "\x7f"]),
+    st.none() | st.integers(1, 99),
     st.none() | st.integers(1, 99),
 )
 forms = st.builds(
@@ -213,8 +215,6 @@ def reading_of(*places: tuple[str | None, int, int, int]) -> Reading:
     """What a form with a left and a right half says of these digits on a page of 200 x 100 pixels."""
     form = Form((FormField("left", (0, 0, 0.5, 1)), FormField("right", (0.5, 0, 0.5, 1))))
     blank = page(size=(100, 200))
-    from edge.decode import page_of
-
     return read_form(form, page_of(blank), lambda _: Reading(200, 100, digits(*places)))
 
 
@@ -240,6 +240,36 @@ def test_a_field_with_a_refused_character_has_no_value() -> None:
 def test_lines_of_a_field_stay_lines() -> None:
     left, _ = reading_of(("1", 20, 20, 0), ("2", 50, 20, 0), ("9", 150, 20, 0), ("3", 20, 70, 1)).fields
     assert (left.text, left.value) == ("12\n3", "12\n3")
+
+
+def test_printed_strokes_between_cells_are_not_read() -> None:
+    blank = page(size=(100, 200))
+    comb = Form((FormField("comb", (0, 0, 1, 0.5), cells=4),))
+
+    def thin(label: str, x: int, line: int) -> Digit:
+        return Digit(label, 0.99, (x - 2, 10, 5, 40), line, GLYPH)
+
+    said = (
+        *(thin("1", x, 0) for x in (50, 103, 148)),  # the three strokes
+        *digits(("4", 25, 30, 1), ("8", 98, 30, 1)),  # the 8 was written over a stroke
+        thin("1", 170, 1),  # and a 1 in its cell
+        *digits(("9", 20, 80, 2)),  # below the field
+    )
+    reading = read_form(comb, page_of(blank), lambda _: Reading(200, 100, said))
+    assert reading.fields[0].value == "481"
+    assert reading.lines == ("481", "9")
+
+
+def test_a_printed_comb_is_read(reader: DigitReader) -> None:
+    sheet = np.full((300, 700), 235, np.uint8)
+    cv2.rectangle(sheet, (60, 100), (620, 190), 60, 2)
+    for x in range(140, 620, 80):
+        cv2.line(sheet, (x, 150), (x, 190), 90, 2)
+    for place, text in enumerate("50172"):
+        at = (78 + 80 * place, 168)
+        cv2.putText(sheet, text, at, cv2.FONT_HERSHEY_SIMPLEX, 2.0, 40, 5, cv2.LINE_AA)
+    form = Form((FormField("comb", (60, 100, 560, 90), cells=7),), (700, 300))
+    assert values(reader.read(sheet, fields=form)) == {"comb": "50172"}
 
 
 @pytest.fixture(scope="module")
