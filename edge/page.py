@@ -23,6 +23,7 @@ POLARITY_REACH = 8  # the copy's longer side over the width of the surroundings 
 PAPER_SCALE = 8  # pixels: side of the cells in which thresholds are set
 MIN_DEPTH = 9  # of 255 parts of the paper's level: less contrast is not ink
 FLOOR_CELLS = 15  # side of the square of cells whose usual depth is the paper's own
+FLOOR_LIMIT, FLOOR_ROOM = 3, 3  # times the page's usual depth, and so much more: paper is no rougher anywhere
 FLOOR_GAIN = 3.0  # ink is deeper than the paper's usual depth by this factor
 LOCAL_PART = 0.36  # of the deepest ink nearby: shallower is blur, or the texture of the paper
 NEARBY = 5  # cells, to either side
@@ -95,7 +96,9 @@ def _cells(half: Image, shape: tuple[int, ...]) -> Image:
 
 
 def _floor(cells: Image) -> Image:
-    usual = cv2.medianBlur(cells, FLOOR_CELLS)
+    # A digit as large as the surroundings does not pass for their texture.
+    most = FLOOR_LIMIT * int(np.median(cells)) + FLOOR_ROOM
+    usual = cv2.medianBlur(cv2.min(cells, np.full_like(cells, min(most, 255))), FLOOR_CELLS)
     return _image(cv2.convertScaleAbs(usual, alpha=FLOOR_GAIN, beta=MIN_DEPTH))
 
 

@@ -32,9 +32,12 @@ SHORTEST_RUN = 18  # pixels
 LINE_HEIGHTS = 2.4  # digit heights: a line is longer than any stroke
 LINE_PART = 0.12  # of the frame's longer side, where no digit stands apart to tell the height
 THICKEST = 0.22  # digit heights: a line is no thicker
+THIN = 6.0  # pixels: or than this, its gaps bridged
 LINK = 9  # pixels: gaps in a line up to this are bridged
 BOX_LINK = 16  # a box's height over the gaps that are bridged in its sides
 SIDE_COVER = 0.85  # of a box's side is ink
+ROW, SIDE_LEFT = 1.6, 0.15  # a box so many times as wide as high is a row of cells: less of one side will do
+GAP = 5  # pixels: gaps in faint sides up to this are bridged
 SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
 SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
 SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
@@ -68,12 +71,15 @@ def without_rules(depth: Image, smallest: float) -> tuple[Image, Matrix | None]:
 
 
 def _without_boxes(depth: Image, smallest: float) -> Image:
-    mask = ink_of_page(depth).mask
-    boxes = _box_sides(mask, smallest)
-    if boxes is None:
-        return depth
-    for axis in (0, 1):
-        depth = _image(cv2.bitwise_and(depth, cv2.bitwise_not(_without_crossings(mask, boxes[axis], axis))))
+    # Looked for among the deep ink, where ruling does not join them, and among all, where they are fainter than digits.
+    for only_deep in (True, False):
+        mask = ink_of_page(depth).mask if only_deep else mask_above(depth, floor_of(depth))
+        # A faint side comes in pieces.
+        whole = mask if only_deep else _image(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8)))
+        boxes = _box_sides(whole, smallest)
+        if boxes is not None:
+            for axis in (0, 1):
+                depth = _image(cv2.bitwise_and(depth, cv2.bitwise_not(_without_crossings(mask, boxes[axis], axis))))
     return depth
 
 
@@ -165,7 +171,7 @@ def _lines(mask: Image, height: float) -> Image | None:
     longer = max(mask.shape)
     run = max(SHORTEST_RUN, round(RUN_HEIGHTS * height)) if height else max(SHORTEST_RUN, round(LINE_PART * longer / 3))
     length = LINE_HEIGHTS * height if height else LINE_PART * longer
-    thick = max(4.0, THICKEST * height) if height else max(4.0, 0.15 * run)
+    thick = max(THIN, THICKEST * height) if height else max(THIN, THICKEST * run)
     across, stats_across = _runs(mask, run, 0)
     down, stats_down = _runs(mask, run, 1)
     table = _long(stats_across, 0, length, thick)
@@ -219,7 +225,8 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
         own = _image((np.asarray(labels)[y : y + h, x : x + w] == k).view(np.uint8) * 255)
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
         edges = own[: bands[0]], own[-bands[0] :], own[:, : bands[1]].T, own[:, -bands[1] :].T
-        if min(float(edge.any(axis=0).mean()) for edge in edges) < SIDE_COVER:
+        covers = sorted(float(edge.any(axis=0).mean()) for edge in edges)
+        if covers[1] < SIDE_COVER or covers[0] < (SIDE_COVER if w < ROW * h else SIDE_LEFT):
             continue
         if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
             continue  # nothing in it: a square 0
