@@ -29,13 +29,14 @@ from edge.decode import Page, page_of
 from edge.deskew import find_marks, find_page, mapped_box, straighten
 from edge.errors import PictureError, UsageError
 from edge.reader import NO_DIGIT
-from edge.reading import REFUSED, Digit, Field, Reading
+from edge.reading import REFUSED, Box, Digit, Field, Reading
 
 MAX_FORM_BYTES = 1_000_000  # a form file that is larger is something else
 SHAPE_TOLERANCE = 0.06  # between the form's width over height and the picture's, where nothing straightens it
 
 FRAME_PART = 0.7  # of a field's box, both ways: what fills more of it may be its printed frame
 WIDEST = 1.5  # of its height: no digit is wider
+ROW_REACH = 0.6  # of a digit's height: lines of a field whose middles are no farther apart are one
 BORDER_REACH = 0.12  # of a cell's width: so far from where it should be may a printed border lie
 BORDER_WIDTH = 0.3  # of a cell's width: a wider stroke is written
 
@@ -294,7 +295,7 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading]) -> Readin
             printed |= within & _on_cell_borders(place, field.cells, flat_boxes)
     found = []
     for field, place, within in zip(form.fields, places, inside, strict=True):
-        own = [digit for digit, is_own in zip(digits, within & ~printed, strict=True) if is_own]
+        own = _in_rows([(digits[k], flat_boxes[k]) for k in np.flatnonzero(within & ~printed)])
         found.append(_filled(field, own, mapped_box(to_picture, place, page.width, page.height)))
     kept = [digit for digit, is_printed in zip(digits, printed, strict=True) if not is_printed]
     return Reading(page.width, page.height, _in_whole_lines(kept), tuple(found))
@@ -339,11 +340,37 @@ def _rescaled(
     return np.asarray(enlarged(picture) @ matrix @ np.linalg.inv(enlarged(page)), np.float64)
 
 
-def _filled(field: FormField, digits: list[Digit], box: tuple[int, int, int, int]) -> Field:
-    lines: dict[int, str] = {}
-    for digit in digits:
-        lines[digit.line] = lines.get(digit.line, "") + digit.text
-    text = "\n".join(lines.values())
+def _in_rows(digits: list[tuple[Digit, NDArray[np.float64]]]) -> list[list[Digit]]:
+    """The digits of a field, each with its box x, y, width, height on the flat page, row by row.
+
+    Lines whose middles lie on one level are one row: within so small a box the digits of one number seldom keep to
+    their baseline.
+    """
+    lines: dict[int, list[tuple[Digit, NDArray[np.float64]]]] = {}
+    for digit, box in digits:
+        lines.setdefault(digit.line, []).append((digit, box))
+    rows: list[list[tuple[Digit, NDArray[np.float64]]]] = []
+    for line in lines.values():
+        level, height = _level(line)
+        for row in rows:
+            other, other_height = _level(row)
+            if abs(level - other) < ROW_REACH * max(height, other_height):
+                row += line
+                row.sort(key=lambda pair: float(pair[1][0] + pair[1][2] / 2))
+                break
+        else:
+            rows.append(list(line))
+    return [[digit for digit, _ in row] for row in rows]
+
+
+def _level(line: list[tuple[Digit, NDArray[np.float64]]]) -> tuple[float, float]:
+    """Median of the middles, and of the heights, of a line's boxes."""
+    boxes = np.stack([box for _, box in line])
+    return float(np.median(boxes[:, 1] + boxes[:, 3] / 2)), float(np.median(boxes[:, 3]))
+
+
+def _filled(field: FormField, rows: list[list[Digit]], box: Box) -> Field:
+    text = "\n".join("".join(digit.text for digit in row) for row in rows)
     reason = field.judge(text)
-    confidence = min((digit.confidence for digit in digits), default=0.0)
+    confidence = min((digit.confidence for row in rows for digit in row), default=0.0)
     return Field(field.name, text, text if reason is None else None, confidence, reason is None, reason, box)

@@ -242,6 +242,11 @@ def test_lines_of_a_field_stay_lines() -> None:
     assert (left.text, left.value) == ("12\n3", "12\n3")
 
 
+def test_lines_on_one_level_are_one_row_of_a_field() -> None:
+    left, _ = reading_of(("1", 20, 40, 0), ("3", 80, 42, 0), ("2", 50, 52, 1), ("4", 20, 90, 2)).fields
+    assert left.text == "123\n4"
+
+
 def test_printed_strokes_between_cells_are_not_read() -> None:
     blank = page(size=(100, 200))
     comb = Form((FormField("comb", (0, 0, 1, 0.5), cells=4),))
