@@ -1,5 +1,6 @@
 """Draw what was read into the picture: a box around each digit, its label and confidence beside it."""
 
+import itertools
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ READABLE_DIGIT = 44.0  # pixels: with digits lower than this the picture is enla
 ENLARGED_SIDE = 1600  # pixels: but to no longer side than this
 LABEL_PART = 0.34  # of the digits' height: that of their labels
 LABEL_HEIGHTS = (13.0, 1 / 20)  # pixels, and part of the picture's longer side: the lowest and the highest
+TIERS = (6, 10)  # of the places for a label: first those above and below, then those beside, then those aslant
 SHRINKING = (1.0, 0.8, 0.62)  # of that height, tried where there is no room
 CONFIDENCE_PART = 0.66  # of the label's height: that of the confidence behind it
 MARGIN = 2.5  # label heights, added around a picture in which a label finds room on digits only
@@ -130,16 +132,20 @@ class _Layout:
 
     def _place(self, words: Sequence[tuple[str, float]], box: Boxes) -> list[_Word]:
         """Where words, each with its part of the label's height, stand beside a box: where they cover least."""
-        best: tuple[float, float, Boxes] | None = None
         digits, labels = self._near(box, self._digits), self._near(box, self._taken[: self._placed])
-        for shrinking in SHRINKING:
-            height = max(self.label_height * shrinking, min(LABEL_HEIGHTS[0], self.label_height))
-            width = sum(_width(text, part * height) for text, part in words)
-            spots = self._spots(box, width, height)
-            costs = _costs(spots, digits, labels)
+        sizes: list[tuple[float, list[Boxes]]] = []
+        best: tuple[float, float, Boxes] | None = None
+        # Rather smaller beside its digit than full size nearer to another.
+        for tier, size in itertools.product(range(len(TIERS) + 1), range(len(SHRINKING))):
+            if size == len(sizes):
+                height = max(self.label_height * SHRINKING[size], min(LABEL_HEIGHTS[0], self.label_height))
+                width = sum(_width(text, part * height) for text, part in words)
+                sizes.append((height, self._spots(box, width, height)))
+            height, spots = sizes[size]
+            costs = _costs(spots[tier], digits, labels)
             least = int(costs.argmin())
             if best is None or costs[least] < best[0]:
-                best = float(costs[least]), height, spots[least]
+                best = float(costs[least]), height, spots[tier][least]
             if best[0] == 0:
                 break
         assert best is not None
@@ -155,8 +161,8 @@ class _Layout:
             x += _width(text, part * height)
         return placed
 
-    def _spots(self, box: Boxes, width: float, height: float) -> Boxes:
-        """Places (n, 4) for letters of this size around a box, the best first, all of them on the canvas."""
+    def _spots(self, box: Boxes, width: float, height: float) -> list[Boxes]:
+        """Places (n, 4) for letters of this size around a box, in tiers, the best first, all of them on the canvas."""
         x, y, w, h = box.tolist()
         gap = GAP * height + self._line
         middle, level = x + (w - width) / 2, y + (h - height) / 2
@@ -169,7 +175,7 @@ class _Layout:
         ])  # fmt: skip
         room = np.array(self._size) - (width + self._line, height + self._line)
         corners = np.maximum(np.minimum(corners, room), self._line)
-        return np.hstack([corners, np.broadcast_to((width, height), corners.shape)])
+        return np.split(np.hstack([corners, np.broadcast_to((width, height), corners.shape)]), TIERS)
 
     def _near(self, box: Boxes, others: Boxes) -> Boxes:
         """Those of the other boxes that words beside this one could cover."""

@@ -183,8 +183,8 @@ def test_a_digit_in_a_picture_without_room_is_no_crash(shape: tuple[int, int]) -
     annotated(np.zeros(shape, np.uint8), reading(width, height, ("1", 0.5, (0, 0, 1, 1))))
 
 
-def test_some_hundred_digits_take_a_second_at_most() -> None:
+def test_some_hundred_digits_take_seconds_at_most() -> None:
     frame, said = page_of_digits(20, 25, 40, 0.4)
     start = time.process_time()
     annotated(frame, said)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 4  # half a second where nothing else runs
