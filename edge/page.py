@@ -18,7 +18,8 @@ WIDE_DEPTH = 50  # of 255: what the closer look takes for paper though it is dar
 WIDE_CELLS = 6  # pixels of that copy, at least
 HALF = 128  # stands for the paper's own level where a channel is compared with grey
 PAPER_SMOOTH = 3  # pixels of that copy: width of the median that takes the noise out of it
-POLARITY_REACH = 8  # the copy's longer side over the width of the surroundings by which polarity is judged
+DARKEST_LIGHT = 20  # grey levels: less light than this is taken for this much
+POLARITY_REACH = 16  # the copy's longer side over the width of the surroundings by which polarity is judged
 
 PAPER_SCALE = 8  # pixels: side of the cells in which thresholds are set
 MIN_DEPTH = 9  # of 255 parts of the paper's level: less contrast is not ink
@@ -176,7 +177,9 @@ def _is_chalk(small: Image) -> bool:
     That is the sign of the third moment. The edge of a shadow strays as far to both sides.
     """
     reach = max(3, max(small.shape) // POLARITY_REACH | 1)
-    strayed = cv2.subtract(small, cv2.blur(small, (reach, reach)), dtype=cv2.CV_32F).ravel()
+    around = cv2.blur(small, (reach, reach)).astype(np.float32)
+    # In parts of the light that falls there: a bright page strays by more grey levels than its shadows.
+    strayed = ((small - around) / np.maximum(around, DARKEST_LIGHT)).ravel()
     return bool((strayed * strayed).dot(strayed) > 0)
 
 
