@@ -33,7 +33,7 @@ Runner = Callable[..., Run]
 
 BARE_MODEL_WARNING = "says nothing about itself"
 PATIENCE = 30.0  # seconds after which a test has failed
-PROMPT = 3.0  # seconds within which a command ends when it is told to
+PROMPT = 5.0  # seconds within which a command ends when it is told to
 SHOWN = (("472", 8), ("473", 8), ("888", 2), ("473", 6), ("", 6), ("4071", 10))  # text, frames
 SAID = ["472", "473", "", "4071"]  # what lasts for three frames, once
 SHOWN_LIVE = (("472", 16), ("", 12), ("4071", 16))  # long enough for a busy machine
