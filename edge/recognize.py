@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from edge.parts import Parts, find_parts
 from edge.preprocess import to_glyph
 from edge.reading import Box, Digit
 from edge.rules import levelled, without_rules
-from edge.segment import Region
+from edge.segment import Region, stroke_width
 from edge.split import split
 
 Image = NDArray[np.uint8]
@@ -23,14 +23,24 @@ Image = NDArray[np.uint8]
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
 FAINT = 0.4  # of the page's usual depth: fainter ink than this is no digit of it
+MOST_JUDGED = 1500  # pieces on a page: more is a texture, and would take seconds
+LONGEST = 8  # times as wide as high: nobody joins so many digits
 LEAST_PIECE = 0.15  # confidence of each digit that a region is split into, at least
 SURE = 0.9  # confidence at which a region of usual proportions is not tried to be split
 WIDE_HEIGHT = (
     0.12  # of the page's longer side: digits in strokes wider than the closer look allows are at least as high
 )
 WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
+WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, higher ones are its pieces
 WIDE_SAME = 0.5  # of its box: something as large was found by the closer look already
 WIDE = 1.0  # of its height: a wider region is tried to be split however sure
+SURROUNDINGS = 0.3  # of a region's longer side: so far around it the paper is looked at
+ROUGHEST = 0.22  # of the ink's depth: what lies around it is deeper on average, and so no paper
+MOSTLY_DIGITS = 0.5  # of a page's regions; where fewer are, that is
+ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
+THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
+UPRIGHT_LABEL = 1  # index of the digit that is but a bar: one
+LYING = 0.95  # times as wide as high is none
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
@@ -43,7 +53,7 @@ LINE_SHIFT = 0.6  # of their height: its middle is no farther off
 class Candidate:
     """A region with what the classifier says of it: `label` index of the best digit, `confidence` 0 to 1.
 
-    `depth`: how deep its ink usually is, 0 to 255.
+    `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the classifier says.
     """
 
     region: Region
@@ -51,6 +61,11 @@ class Candidate:
     label: int
     confidence: float
     depth: float = 0.0
+    refused: bool = False
+
+    def is_digit(self, threshold: float) -> bool:
+        """Whether it is read as one."""
+        return self.confidence >= threshold and not self.refused
 
 
 Name = Callable[[Image], tuple[int, float]]
@@ -76,15 +91,16 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
         if abs(tilt) > LEVEL_ENOUGH and len(parts.members) >= LEAST_TILTED:
             depth, turn = levelled(depth, tilt)
             parts = _parts(depth, smallest)
-    found = _candidates(parts, candidate)
+    found = _judged(_candidates(parts, candidate), parts, threshold)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
-        found = _with_wide(found, _candidates(_parts(wide, WIDE_HEIGHT * max(depth.shape)), candidate), threshold)
+        thick = _parts(wide, WIDE_HEIGHT * max(depth.shape))
+        found = _with_wide(found, _judged(_candidates(thick, candidate), thick, threshold), threshold)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
         back = back @ np.linalg.inv(np.vstack([turn, (0, 0, 1)]))
-    return _in_lines(found, labels, threshold, back[:2])
+    return _in_lines(found, labels, threshold, back[:2], (page.width, page.height))
 
 
 def _parts(depth: Image, smallest: float) -> Parts | None:
@@ -97,21 +113,51 @@ def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candid
     if parts is None:
         return []
     found: list[Candidate] = []
+    judged = 0
     for index in range(len(parts.members)):
         region, deep = parts.region(index)
         whole = candidate(region, deep)
 
         def judge(piece: Region, deep: float = deep) -> tuple[Candidate, float]:
+            nonlocal judged
+            judged += 1
             cut = candidate(piece, deep)
             return cut, cut.confidence
 
-        if whole.confidence < SURE or region.width > WIDE * region.height:
+        unsure = whole.confidence < SURE or region.width > WIDE * region.height
+        if unsure and judged < MOST_JUDGED and region.width < LONGEST * region.height:
             pieces = split(region, judge, whole.confidence)
             if pieces and min(piece.likelihood for piece in pieces) >= LEAST_PIECE:
                 found += [piece.answer for piece in pieces]
                 continue
         found.append(whole)
     return _without_faint(found)
+
+
+def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> list[Candidate]:
+    """The candidates, those refused that lie on no paper or do not stand upright.
+
+    Around a pen's stroke there is paper; in foliage, fur and fabric there is more of the same. Where most regions are
+    no digits, as in such a picture, the surroundings have to be the plainer.
+    """
+    if parts is None:
+        return found
+    likely = sum(c.confidence >= threshold for c in found)
+    limit = ROUGHEST if likely >= MOSTLY_DIGITS * len(found) else ROUGHEST_IN_CLUTTER
+    around = cv2.bitwise_not(cv2.dilate(parts.ink.mask, np.ones((5, 5), np.uint8)))
+    judged = []
+    for c in found:
+        if c.confidence >= threshold:
+            x, y, w, h = c.region.x, c.region.y, c.region.width, c.region.height
+            margin = max(3, round(SURROUNDINGS * max(w, h)))
+            rows, columns = slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
+            rough = cv2.mean(parts.ink.depth[rows, columns], around[rows, columns])[0]
+            lying = c.label == UPRIGHT_LABEL and w > LYING * h
+            thick = stroke_width(_ink(c.region.mask)) > THICKEST * max(w, h)
+            if rough > limit * c.depth or lying or thick:
+                c = replace(c, refused=True)
+        judged.append(c)
+    return judged
 
 
 def _without_faint(found: list[Candidate]) -> list[Candidate]:
@@ -133,12 +179,11 @@ def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float) 
     A shadow is as dark and wide. What sets it apart: it is no digit, or there is writing in it.
     """
     for other in wide:
-        if other.confidence < max(threshold, WIDE_SURE):
+        if other.refused or other.confidence < max(threshold, WIDE_SURE):
             continue
         inside = [k for k in found if _lies_in(k.region, other.region)]
-        if sum(k.confidence >= WIDE_SURE for k in inside) > 1 or any(
-            _share(k.region, other.region) > WIDE_SAME for k in inside
-        ):
+        written = [k for k in inside if k.is_digit(WIDE_SURE) and k.region.height < WRITTEN * other.region.height]
+        if len(written) > 1 or any(_share(k.region, other.region) > WIDE_SAME for k in inside):
             continue
         found = [k for k in found if not any(k is i for i in inside)] + [other]
     return found
@@ -154,10 +199,10 @@ def _share(region: Region, other: Region) -> float:
 
 
 def _in_lines(
-    found: list[Candidate], labels: tuple[str, ...], threshold: float, back: NDArray[np.float64]
+    found: list[Candidate], labels: tuple[str, ...], threshold: float, back: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[Digit, ...]:
-    accepted = [c for c in found if c.confidence >= threshold]
-    refused = [c for c in found if c.confidence < threshold]
+    accepted = [c for c in found if c.is_digit(threshold)]
+    refused = [c for c in found if not c.is_digit(threshold)]
     if not accepted:
         return ()
     boxes = _boxes(accepted)
@@ -167,8 +212,8 @@ def _in_lines(
         members = [accepted[k] for k in line]
         members = _with_refused(members, refused, tilt)
         for member in members:
-            label = labels[member.label] if member.confidence >= threshold else None
-            digits.append(Digit(label, member.confidence, _box(member.region, back), number, member.glyph))
+            label = labels[member.label] if member.is_digit(threshold) else None
+            digits.append(Digit(label, member.confidence, _box(member.region, back, size), number, member.glyph))
     return tuple(digits)
 
 
@@ -209,16 +254,22 @@ def _boxes(candidates: list[Candidate]) -> NDArray[np.float64]:
     return np.asarray([(c.region.x, c.region.y, c.region.width, c.region.height) for c in candidates], np.float64)
 
 
-def _box(region: Region, back: NDArray[np.float64]) -> Box:
-    """The box of a region's ink in pixels of the original; back: (2, 3), from the region's pixels to those."""
+def _box(region: Region, back: NDArray[np.float64], size: tuple[int, int]) -> Box:
+    """The box of a region's ink in pixels of the original of that width and height.
+
+    back: (2, 3), from the region's pixels to those.
+    """
     if back[0, 1] == 0:
         corners = np.array([[0, 0], [region.width, region.height]], np.float64)
     else:
         # The turned box would be larger than what it holds.
-        points = cv2.findNonZero(cv2.threshold(region.mask, 127, 255, cv2.THRESH_BINARY)[1])
-        corners = cv2.convexHull(points).reshape(-1, 2) + 0.5
+        corners = cv2.convexHull(cv2.findNonZero(_ink(region.mask))).reshape(-1, 2) + 0.5
     placed = (corners + np.array([region.x, region.y])) @ back[:, :2].T + back[:, 2]
-    left, top = (int(v) for v in np.floor(placed.min(axis=0)))
-    right, bottom = (int(v) for v in np.ceil(placed.max(axis=0)))
-    left, top = max(0, left), max(0, top)
+    most = np.array(size)
+    left, top = (int(v) for v in np.clip(np.floor(placed.min(axis=0)), 0, most - 1))
+    right, bottom = (int(v) for v in np.clip(np.ceil(placed.max(axis=0)), 1, most))
     return left, top, max(1, right - left), max(1, bottom - top)
+
+
+def _ink(mask: Image) -> Image:
+    return np.asarray(cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
