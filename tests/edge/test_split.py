@@ -1,0 +1,104 @@
+"""Touching digits are taken apart where that makes digits of them, and left alone where it does not."""
+
+import numpy as np
+import pytest
+
+from edge import DigitReader
+from edge.preprocess import to_glyph
+from edge.segment import Region
+from edge.split import Piece, split
+from tests.edge.sheets import Sheet
+
+MOST_JUDGED = 400  # candidates looked at for one region
+
+
+@pytest.fixture(scope="module")
+def reader() -> DigitReader:
+    return DigitReader()
+
+
+def touching(text: str, height: float = 60, overlap: float = 0.04) -> Region:
+    """Digits whose ink runs into one another."""
+    sheet = Sheet()
+    sheet.write(text, 40, 40, height, gap=-overlap)
+    return region_of(sheet)
+
+
+def region_of(sheet: Sheet) -> Region:
+    rows, columns = (np.flatnonzero((sheet.marks > 0.1).any(axis=axis)) for axis in (1, 0))
+    x, y, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return Region(x, y, x1 - x, y1 - y, (sheet.marks[y:y1, x:x1] * 255).astype(np.uint8))
+
+
+def named(region: Region, reader: DigitReader) -> tuple[str, float]:
+    probabilities = reader.classifier(to_glyph(region)[None])[0][:10]
+    best = int(probabilities.argmax())
+    return str(best), float(probabilities[best])
+
+
+def pieces_of(region: Region, reader: DigitReader) -> list[Piece[str]]:
+    return split(region, lambda piece: named(piece, reader), named(region, reader)[1])
+
+
+@pytest.mark.parametrize("text", ["88", "57", "83", "69", "28", "26"])
+@pytest.mark.parametrize("height", [24, 90])
+def test_touching_digits_are_taken_apart(text: str, height: float, reader: DigitReader) -> None:
+    assert "".join(piece.answer for piece in pieces_of(touching(text, height), reader)) == text
+
+
+@pytest.mark.parametrize("text", "2345689")
+def test_a_digit_is_left_whole(text: str, reader: DigitReader) -> None:
+    sheet = Sheet()
+    sheet.write(text, 40, 40, 60)
+    region = region_of(sheet)
+    answer, alone = named(region, reader)
+    assert answer == text
+    assert split(region, lambda piece: (named(piece, reader)[0], 0.97 * alone), alone) == []
+
+
+def test_pieces_come_from_the_left_with_the_ink_of_the_whole() -> None:
+    region = touching("8888")
+    seen: list[Region] = []
+
+    def judge(piece: Region) -> tuple[Region, float]:
+        seen.append(piece)
+        # Of 8s, what is as wide as an 8.
+        return piece, float(np.exp(-abs(piece.width / piece.height - 0.62)))
+
+    pieces = [piece.answer for piece in split(region, judge, 0.0)]
+    assert len(pieces) >= 2
+    middles = [piece.x + piece.width / 2 for piece in pieces]
+    assert middles == sorted(middles)
+    for piece in seen:
+        assert piece.mask.shape == (piece.height, piece.width)
+        assert region.x <= piece.x and piece.x + piece.width <= region.x + region.width
+        assert region.y <= piece.y and piece.y + piece.height <= region.y + region.height
+    together = np.zeros_like(region.mask)
+    for piece in pieces:
+        y, x = piece.y - region.y, piece.x - region.x
+        part = together[y : y + piece.height, x : x + piece.width]
+        np.maximum(part, piece.mask, out=part)
+    assert not (together > region.mask).any()
+    assert np.count_nonzero(together > 127) > 0.9 * np.count_nonzero(region.mask > 127)
+    assert len(seen) <= MOST_JUDGED
+
+
+def test_where_no_piece_is_likely_the_whole_stays() -> None:
+    assert split(touching("88"), lambda piece: (None, 0.0), 0.0) == []
+    assert split(touching("88"), lambda piece: (None, 0.5), 0.9) == []
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 1), (3, 3), (2, 300), (300, 2), (60, 2000)])
+@pytest.mark.parametrize("kind", ["ink", "noise"])
+def test_any_region_is_answered(shape: tuple[int, int], kind: str) -> None:
+    mask = np.full(shape, 255, np.uint8)
+    if kind == "noise":
+        mask = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+    judged = []
+
+    def judge(piece: Region) -> tuple[None, float]:
+        judged.append(piece)
+        return None, 0.5
+
+    split(Region(5, 7, shape[1], shape[0], mask), judge, 0.1)
+    assert len(judged) <= MOST_JUDGED
