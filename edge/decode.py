@@ -98,7 +98,7 @@ def decode_page(path: str | os.PathLike[str], *, full_resolution: bool = False) 
     """The page in a picture file. Raises PictureError as `decode` does."""
     data = read_file(path)
     header = read_header(data)
-    if header is None or header.kind != "JPEG" or header.channels != 3 or not _is_readable(header):
+    if header is None or header.kind != "JPEG" or not _is_readable(header):
         return page_of(decode_bytes(data, reduce=False), full_resolution=full_resolution)
     longer = max(header.width, header.height)
     scale = 1 if full_resolution else next((s for s in (8, 4, 2) if longer // s >= PAGE_SIDE), 1)
@@ -115,6 +115,8 @@ def decode_page(path: str | os.PathLike[str], *, full_resolution: bool = False) 
 
     grey = _fit_page(pixels(_REDUCED[scale][1]), full_resolution)
     width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
+    if header.channels == 1:
+        return Page(width, height, grey, None, lambda: np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8))
     preview = pixels(_REDUCED[PREVIEW_SCALE][0])
     return Page(width, height, grey, preview, lambda: _fit_page(pixels(_REDUCED[scale][0]), full_resolution))
 
