@@ -18,7 +18,7 @@ takes float32 from 0 to 1 and gives logits."""
 
 DATA = """\
 {training:,} pictures of {name} (SHA-256 over its files {sha256}…), {validation:,} more for every choice, seed {seed},
-{epochs} epochs (the best on validation was {best_epoch}). Every digit is drawn anew again and again: affine, elastic,
+{epochs} epochs. Every digit is drawn anew again and again: affine, elastic,
 pen width, paper, light, blur, noise, low resolution, postal scans, ruling, specks, then `edge`'s own segmentation."""
 
 DRAWN = """\
@@ -117,7 +117,6 @@ def _data(training: dict[str, Any]) -> list[str]:
             sha256=data["sha256"][:16],
             seed=training["seed"],
             epochs=training["epochs"],
-            best_epoch=training["best_epoch"],
         )
     ]
     if training["images"]["drawn"]:

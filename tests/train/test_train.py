@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -42,8 +43,9 @@ def trained(
 def test_training_learns_and_says_one_line_an_epoch(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     out, run = trained
     assert run.returncode == 0, run.stderr
-    epochs = [line for line in run.stdout.splitlines() if line.startswith("digits ")]
-    assert [line.split()[1] for line in epochs] == [f"{k}/8" for k in range(1, 9)]
+    epochs = re.findall(r"^(\w+) (\d+/\d+) ", run.stdout, re.MULTILINE)
+    # First the digits, then what is none.
+    assert epochs == [*(("classes", f"{k}/8") for k in range(1, 9)), ("digits", "1/1")]
     assert json.loads((out / "metrics.json").read_text())["training"]["results"]["test_accuracy"] > 0.8
 
 
@@ -55,7 +57,7 @@ def test_metrics_record_what_the_model_was_made_from(
     assert list(record["data"]["checksums"]) == ["drawn.npz"]
     assert record["labels"] == [*"0123456789", "none"] and record["none"] == "none"
     assert record["images"]["negatives"]["merged digits"] > 0 and record["negative_sources"] == []
-    assert record["seed"] == 0 and record["epochs"] == 8 and record["profile"] == "quick"
+    assert record["seed"] == 0 and record["epochs"] == 8 + 1 and record["profile"] == "quick"
     assert {"tensorflow", "keras", "numpy", "opencv", "python"} <= record["versions"].keys()
     assert {"batch_size", "learning_rate", "widths"} <= record["hyperparameters"].keys()
     assert len(record["history"]["digits"]) == 8
@@ -89,7 +91,7 @@ def test_interrupted_training_keeps_the_best_model_and_goes_on_with_resume(digit
     process = start(*arguments)
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("digits 2/6"):
+        if line.startswith("classes 2/6"):
             process.send_signal(signal.SIGINT)
             break
     said, errors = process.communicate(timeout=TIMEOUT)
@@ -101,16 +103,16 @@ def test_interrupted_training_keeps_the_best_model_and_goes_on_with_resume(digit
 
     run = train(*arguments, "--resume")
     assert run.returncode == 0, run.stderr
-    epochs = [line.split()[1] for line in run.stdout.splitlines() if line.startswith("digits ") and "/" in line]
+    epochs = re.findall(r"^classes (\d+/\d+) ", run.stdout, re.MULTILINE)
     assert epochs[0] == f"{record['epochs'] + 1}/6" and epochs[-1] == "6/6"
-    assert len(json.loads((tmp_path / "metrics.json").read_text())["training"]["history"]["digits"]) == 6
+    assert len(json.loads((tmp_path / "metrics.json").read_text())["training"]["history"]["classes"]) == 6
 
 
 def test_killed_training_leaves_no_worker_behind(digits_npz: Path, tmp_path: Path) -> None:
     process = start("--quick", "--epochs", 50, "--data", digits_npz, "--out", tmp_path)
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("digits 1/50"):
+        if line.startswith("classes 1/50"):
             break
     process.kill()
     # The workers hold the other ends of these pipes for as long as they live.
