@@ -22,7 +22,8 @@ Image = NDArray[np.uint8]
 
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
-FAINT = 0.4  # of the page's usual depth: fainter ink than this is no digit of it
+DEEP_PART = 0.8  # of the ink of a page's likely digits is no deeper than its deeper digits are
+FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
 MOST_JUDGED = 1500  # pieces on a page: more is a texture, and would take seconds
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 LEAST_PIECE = 0.15  # confidence of each digit that a region is split into, at least
@@ -68,6 +69,10 @@ class Candidate:
         return self.confidence >= threshold and not self.refused
 
 
+LEAST_SURE = 4  # digits that a page has before their height says what is too large to be one
+GIANT = 5.0  # of their median height: what is higher is a line of the page, or its edge
+LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
+
 Name = Callable[[Image], tuple[int, float]]
 """The best digit of a glyph, uint8 (28, 28), as an index, and its confidence."""
 
@@ -97,6 +102,7 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
         thick = _parts(wide, WIDE_HEIGHT * max(depth.shape))
         found = _with_wide(found, _judged(_candidates(thick, candidate), thick, threshold), threshold)
+    found = _without_surroundings(found)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
         back = back @ np.linalg.inv(np.vstack([turn, (0, 0, 1)]))
@@ -169,8 +175,22 @@ def _without_faint(found: list[Candidate]) -> list[Candidate]:
     depths = np.asarray([c.depth for c in sure])
     order = np.argsort(depths)
     reached = np.cumsum(inks[order])
-    usual = depths[order][int(np.searchsorted(reached, reached[-1] / 2))]
+    usual = depths[order][int(np.searchsorted(reached, DEEP_PART * reached[-1]))]
     return [c for c in found if c.depth >= FAINT * usual]
+
+
+def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
+    """The candidates without those that digits lie in, or that dwarf every digit: a sheet's outline, a margin's line."""
+    sure = [c for c in found if c.confidence >= SURE]
+    if len(sure) < LEAST_SURE:
+        return found
+    usual = float(np.median([c.region.height for c in sure]))
+    return [
+        c
+        for c in found
+        if c.region.height <= GIANT * usual
+        and sum(_lies_in(k.region, c.region) for k in sure if k.region.height < c.region.height / 2) < LEAST_INSIDE
+    ]
 
 
 def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float) -> list[Candidate]:

@@ -47,7 +47,8 @@ def learning_curves(history: dict[str, list[dict[str, float]]], path: Path) -> N
     for name, epochs in history.items():
         at = np.arange(1, len(epochs) + 1)
         style = "-" if name == "digits" else ":"
-        loss.plot(at, [e["loss"] for e in epochs], style, color=INK, label=name)
+        if "loss" in epochs[0]:
+            loss.plot(at, [e["loss"] for e in epochs], style, color=INK, label=name)
         error.plot(
             at,
             [100 * (1 - e["validation_accuracy"]) for e in epochs],
