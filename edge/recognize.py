@@ -180,7 +180,7 @@ def _without_faint(found: list[Candidate]) -> list[Candidate]:
 
 
 def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
-    """The candidates without those that digits lie in, or that dwarf every digit: a sheet's outline, a margin's line."""
+    """The candidates without those that digits lie in, or that dwarf them all: a sheet's outline, a margin's line."""
     sure = [c for c in found if c.confidence >= SURE]
     if len(sure) < LEAST_SURE:
         return found
