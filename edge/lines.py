@@ -76,26 +76,31 @@ def _lines(level: Boxes) -> list[list[int]]:
     """Boxes of a levelled page chained from left to right."""
     boxes: list[list[float]] = level.tolist()
     lines: list[list[int]] = []
+    ends: list[tuple[float, float, float, float]] = []  # right end, height, middle and foot of each line's last boxes
     for k in np.argsort(level[:, 0] + level[:, 2] / 2, kind="stable").tolist():
-        x, y, _, h = boxes[k]
-        best, least = None, math.inf
-        for line in lines:
-            recent = [boxes[member] for member in line[-MEMORY:]]
-            last = recent[-1]
-            height = sorted(box[3] for box in recent)[len(recent) // 2]
+        x, y, w, h = boxes[k]
+        best, least = -1, math.inf
+        for number, (right, height, middle, foot) in enumerate(ends):
             larger, smaller = max(h, height), min(h, height)
-            gap = x - (last[0] + last[2])
+            gap = x - right
             if gap > NEIGHBOUR_GAP * larger or larger > HEIGHT_RATIO * smaller:
                 continue
-            middle = abs(y + h / 2 - sum(box[1] + box[3] / 2 for box in recent) / len(recent))
-            foot = abs(y + h - sum(box[1] + box[3] for box in recent) / len(recent))
-            shift = min(middle, foot) + FARTHER_PART * max(middle, foot)
+            off = abs(y + h / 2 - middle), abs(y + h - foot)
+            shift = min(off) + FARTHER_PART * max(off)
             if shift <= NEIGHBOUR_SHIFT * larger and shift + GAP_COST * max(gap, 0) < least:
-                best, least = line, shift + GAP_COST * max(gap, 0)
-        if best is None:
-            lines.append([k])
-        else:
-            best.append(k)
+                best, least = number, shift + GAP_COST * max(gap, 0)
+        if best < 0:
+            best = len(lines)
+            lines.append([])
+            ends.append((0.0, 0.0, 0.0, 0.0))
+        lines[best].append(k)
+        recent = [boxes[member] for member in lines[best][-MEMORY:]]
+        ends[best] = (
+            x + w,
+            sorted(box[3] for box in recent)[len(recent) // 2],
+            sum(box[1] + box[3] / 2 for box in recent) / len(recent),
+            sum(box[1] + box[3] for box in recent) / len(recent),
+        )
     return lines
 
 

@@ -22,9 +22,9 @@ Image = NDArray[np.uint8]
 
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
-DEEP_PART = 0.8  # of the ink of a page's likely digits is no deeper than its deeper digits are
+DEEP_PART = 0.9  # of the ink of a page's likely digits is no deeper than its deeper digits are
 FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
-MOST_JUDGED = 1500  # pieces on a page: more is a texture, and would take seconds
+MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 LEAST_PIECE = 0.15  # confidence of each digit that a region is split into, at least
 SURE = 0.9  # confidence at which a region of usual proportions is not tried to be split
