@@ -239,10 +239,20 @@ def test_a_class_for_none_comes_with_a_threshold(trained: Any, letters: Dataset,
 def test_the_threshold_is_the_largest_that_refuses_so_few() -> None:
     digits = np.linspace(0.2, 0.999, 2000)  # of the first class; the rest is none
     logits = np.log(np.column_stack([digits, np.full(2000, 1e-9), 1 - digits])).astype(np.float32)
-    threshold = pipeline.rejection_threshold(logits, none=2, temperature=1.0)
+    threshold = pipeline.rejection_threshold(logits, logits, none=2, temperature=1.0)
     assert np.sum(digits < threshold) == 2 == pipeline.REFUSED_DIGITS * len(digits)
     assert np.sum(digits < threshold + pipeline.THRESHOLD_STEP + 1e-6) > 2
-    assert pipeline.rejection_threshold(logits[:10], none=2, temperature=1.0) < digits[0] + 1e-6
+    few = logits[:10]
+    assert pipeline.rejection_threshold(few, few, none=2, temperature=1.0) < digits[0] + 1e-6
+
+
+def test_digits_as_the_device_sees_them_hold_the_threshold_down() -> None:
+    def logits(digits: np.ndarray) -> np.ndarray:
+        return np.log(np.column_stack([digits, np.full(len(digits), 1e-9), 1 - digits])).astype(np.float32)
+
+    clean, ugly = np.full(1000, 0.9), np.linspace(0.01, 0.999, 1000)
+    threshold = pipeline.rejection_threshold(logits(clean), logits(ugly), none=2, temperature=1.0)
+    assert np.sum(ugly < threshold) == 5 == pipeline.REFUSED_RENDERED * len(ugly)
 
 
 def test_labels_in_the_order_of_the_model_are_matched_by_name(trained: Any, letters: Dataset, tmp_path: Path) -> None:
