@@ -68,8 +68,8 @@ class Classifier:
     """A model that names glyphs. Safe to call from several threads.
 
     `info`: what the model file says about itself. `labels`: one a class, in output order. `none_index`: which of them
-    stands for what is none of the others, None where no label does. `runtime`: "litert" or "tflite". The pixels are brought to whatever input the model has, and whatever it puts out becomes probabilities:
-    softmax(logits / temperature).
+    stands for what is none of the others, None where no label does. `runtime`: "litert" or "tflite". The pixels are
+    brought to whatever input the model has, and its output becomes probabilities: softmax(logits / temperature).
     """
 
     def __init__(
