@@ -1,7 +1,7 @@
 """Photographs without writing, whose shapes the network learns to refuse: out of a package, kept in `data/photographs`.
 
-They are the pictures that scikit-image ships for its examples (faces, a cat, coins, bricks, grass, a motorcycle …),
-all in the public domain or under CC0 or comparable terms (its `skimage/data/README.txt`); the repository holds none.
+They are pictures that scikit-image ships for its examples (a face, a cat, coins, bricks, grass, a motorcycle …), each
+under the terms that scikit-image names for it; the repository holds none.
 """
 
 import hashlib

@@ -129,7 +129,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _record(out: Path, found: dict[str, Any]) -> None:
     from train.card import write_card
+    from train.quiet import tensorflow
 
+    tensorflow()
     path = out / "metrics.json"
     metrics = json.loads(path.read_text())
     metrics["refusal"] = found
