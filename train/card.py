@@ -18,7 +18,7 @@ takes float32 from 0 to 1 and gives logits."""
 
 DATA = """\
 {training:,} pictures of {name} (SHA-256 over its files {sha256}…), {validation:,} more for every choice, seed {seed},
-{epochs} epochs. Every digit is drawn anew again and again: affine, elastic,
+{epochs} epochs (the best on validation was {best_epoch}). Every digit is drawn anew again and again: affine, elastic,
 pen width, paper, light, blur, noise, low resolution, postal scans, ruling, specks, then `edge`'s own segmentation."""
 
 DRAWN = """\
@@ -55,7 +55,8 @@ It was taught {pictures} digits of one hand, beside MNIST: of {shown} it reads {
 REFUSAL = """\
 An answer is refused where the probability of the likeliest digit, out of all classes, is below the threshold in the
 model file: {threshold:g}, the largest that refuses at most 0.1 % of MNIST's validation digits ({validation:.2%}) and
-0.5 % of the same rendered, so that ugly digits keep their answers. With it in force the int8 model is right on {right:.2%} of MNIST's test digits and refuses {refused:.2%}."""
+0.5 % of the same rendered, so that ugly digits keep their answers. With it in force the int8 model is right on
+{right:.2%} of MNIST's test digits and refuses {refused:.2%}."""
 
 REFUSAL_CURVE = """\
 The letters are {letters:,}, of {fonts} handwriting fonts none of whose glyphs were trained on: every character of
@@ -121,6 +122,7 @@ def _data(training: dict[str, Any]) -> list[str]:
             sha256=data["sha256"][:16],
             seed=training["seed"],
             epochs=training["epochs"],
+            best_epoch=training["best_epoch"],
         )
     ]
     if training["images"]["drawn"]:
