@@ -36,6 +36,8 @@ SHAPE_TOLERANCE = 0.06  # between the form's width over height and the picture's
 
 FRAME_PART = 0.7  # of a field's box, both ways: what fills more of it may be its printed frame
 WIDEST = 1.5  # of its height: no digit is wider
+FRAME_REACH = 0.2  # of a field's height: so near its left or right end its printed frame stands
+BIT_WIDTH, BIT_HEIGHT = 0.35, 0.65  # of a field's height; of that and of its digits' height: bits of frame are less
 ROW_REACH = 0.6  # of a digit's height: lines of a field whose middles are no farther apart are one
 BORDER_REACH = 0.12  # of a cell's width: so far from where it should be may a printed border lie
 BORDER_WIDTH = 0.3  # of a cell's width: a wider stroke is written
@@ -290,7 +292,7 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading]) -> Readin
     inside = [_inside(place, flat_boxes) for place in places]
     printed = np.zeros(len(digits), np.bool_)
     for field, place, within in zip(form.fields, places, inside, strict=True):
-        printed |= within & _around_all(place, flat_boxes)
+        printed |= within & (_around_all(place, flat_boxes) | _bits_of_frame(place, flat_boxes, within))
         if field.cells is not None:
             printed |= within & _on_cell_borders(place, field.cells, flat_boxes)
     found = []
@@ -312,6 +314,16 @@ def _around_all(place: Place, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which boxes (n, 4) are as large as a place and wider than any digit: the printed frame itself."""
     as_large = (boxes[:, 2:] >= (FRAME_PART * place[2], FRAME_PART * place[3])).all(axis=1)
     return np.asarray(as_large & (boxes[:, 2] > WIDEST * boxes[:, 3]), np.bool_)
+
+
+def _bits_of_frame(place: Place, boxes: NDArray[np.float64], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which boxes (n, 4) are thin, at the left or right end of a place, and low beside the digits in it."""
+    x, _, w, h = place
+    middles = boxes[:, 0] + boxes[:, 2] / 2
+    at_end = np.minimum(abs(middles - x), abs(middles - x - w)) <= FRAME_REACH * h
+    digits = boxes[within & ~at_end, 3]
+    low = min(BIT_HEIGHT * h, BIT_HEIGHT * float(np.median(digits)) if digits.size else 0.0)
+    return np.asarray(at_end & (boxes[:, 2] <= BIT_WIDTH * h) & (boxes[:, 3] <= low), np.bool_)
 
 
 def _on_cell_borders(place: Place, cells: int, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:

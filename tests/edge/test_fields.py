@@ -247,6 +247,17 @@ def test_lines_on_one_level_are_one_row_of_a_field() -> None:
     assert left.text == "123\n4"
 
 
+def test_a_bit_of_the_printed_frame_is_not_read_and_a_one_beside_it_is() -> None:
+    def upright(x: int, height: int) -> Digit:
+        return Digit("1", 0.95, (x - 3, 50 - height // 2, 6, height), 0, GLYPH)
+
+    blank, form = page(size=(100, 200)), Form((FormField("all", (0, 0.1, 1, 0.8)),))
+    for ends, text in (((12, 12), "47"), ((40, 12), "147"), ((44, 46), "1471")):
+        said = (upright(8, ends[0]), *digits(("4", 60, 50, 0), ("7", 120, 50, 0)), upright(193, ends[1]))
+        reading = read_form(form, page_of(blank), lambda _, said=said: Reading(200, 100, said))
+        assert reading.fields[0].value == text
+
+
 def test_printed_strokes_between_cells_are_not_read() -> None:
     blank = page(size=(100, 200))
     comb = Form((FormField("comb", (0, 0, 1, 0.5), cells=4),))
