@@ -1,0 +1,577 @@
+"""A page becomes lines of digits, each where it stands, and nothing else becomes a digit."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge import DigitReader
+from edge import decode as decoding
+from edge.reading import Reading
+from samples.make import ROTATED_RIGHT, with_orientation
+from tests.edge.sheets import PEN, Sheet, check_boxes, check_reading, overlap
+
+SECONDS = 1.0  # processor time that any picture may take
+SLOW_SECONDS = 4.0  # and that some textures take
+
+
+def known(reason: str, *values: object) -> Any:
+    """Parameters of a test that is known to fail; strict, so that whoever mends it is told to take this away."""
+    return pytest.param(*values, marks=pytest.mark.xfail(reason=reason, raises=AssertionError))
+
+
+@pytest.fixture(scope="module")
+def reader() -> DigitReader:
+    return DigitReader()
+
+
+def letter(text: str = "2047", *more: str, height: float = 40, tilt: float = 0.0) -> Sheet:
+    """A sheet with lines of digits, around the middle of which it is turned."""
+    sheet = Sheet(tilt=tilt)
+    for row, line in enumerate([text, *more]):
+        sheet.write(line, 110, 60 + row * 1.9 * height, height)
+    return sheet
+
+
+def three_lines(tilt: float = 0.0) -> Sheet:
+    return letter("20475", "16938", "50142", tilt=tilt)
+
+
+# Paper and ink
+
+
+@pytest.mark.parametrize(("paper", "ink"), [(225, 45), (250, 200), (120, 60), (35, 215), (90, 150), (0, 255), (255, 0)])
+def test_dark_ink_on_light_and_chalk_on_a_board_read_the_same(paper: float, ink: float, reader: DigitReader) -> None:
+    sheet = three_lines()
+    check_reading(reader, sheet, sheet.grey(paper, ink))
+
+
+@pytest.mark.parametrize("chalk", [False, True])
+def test_the_edge_of_a_shadow_across_the_page_changes_nothing(chalk: bool, reader: DigitReader) -> None:
+    sheet = three_lines()
+    across, down = np.meshgrid(np.arange(sheet.width), np.arange(sheet.height))
+    light = np.where(across + 0.4 * down > 290, 1.0, 0.6)
+    light = cv2.GaussianBlur(light, (0, 0), 3)
+    check_reading(reader, sheet, sheet.grey(*((60, 235) if chalk else (230, 45)), light=light))
+
+
+def test_light_that_falls_off_to_one_side_changes_nothing(reader: DigitReader) -> None:
+    sheet = three_lines()
+    check_reading(reader, sheet, sheet.grey(light=np.linspace(1, 0.3, sheet.width)))
+
+
+@pytest.mark.parametrize("ink", [(90, 78, 231), (130, 170, 20), (190, 120, 100)], ids=["red", "green", "blue"])
+def test_ink_that_differs_from_the_paper_in_colour_alone_is_read(ink: tuple[int, ...], reader: DigitReader) -> None:
+    sheet = three_lines()
+    paper = (90, 150, 90)
+    grey = cv2.cvtColor(np.array([[paper, ink]], np.uint8), cv2.COLOR_BGR2GRAY)[0].astype(int)
+    assert abs(grey[0] - grey[1]) <= 24, "grey would show it"
+    check_reading(reader, sheet, sheet.colour(paper, ink))
+
+
+def test_coloured_ink_that_grey_does_not_show_is_read_in_a_jpeg(reader: DigitReader, tmp_path: Path) -> None:
+    sheet = letter("2047", height=70)
+    path = tmp_path / "red.jpg"
+    cv2.imwrite(str(path), sheet.colour((90, 150, 90), (90, 78, 231)), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    check_reading(reader, sheet, path)
+
+
+# Lines that are not writing
+
+
+EATEN = "the height of digits that hang together with the ruling is taken for less, and strokes for lines"
+
+
+@pytest.mark.parametrize(
+    ("tilt", "squared"),
+    [
+        (0.0, False),
+        (1.5, False),
+        (7.0, False),
+        (-7.0, False),
+        known(EATEN, 12.0, False),
+        known(EATEN, -12.0, False),
+        known(EATEN, 0.0, True),
+        (1.5, True),
+        known(EATEN, 7.0, True),
+        known(EATEN, -7.0, True),
+        (12.0, True),
+        (-12.0, True),
+    ],
+)
+def test_ruled_and_squared_paper_reads_as_plain_paper_does(tilt: float, squared: bool, reader: DigitReader) -> None:
+    sheet = three_lines(tilt)
+    check_reading(reader, sheet)
+    sheet.rule(38 if squared else 76, squared, start=28)
+    check_reading(reader, sheet)
+
+
+@pytest.mark.parametrize(
+    ("tilt", "squared"),
+    [(0.0, False), known("ends of lines at the picture's edge are 1s", 0.0, True), (5.0, False)],
+)
+def test_ruled_paper_without_writing_holds_no_digit(tilt: float, squared: bool, reader: DigitReader) -> None:
+    sheet = Sheet(tilt=tilt)
+    sheet.rule(34, squared)
+    assert reader.read(sheet.grey()).text == ""
+
+
+@pytest.mark.parametrize("tilt", [0.0, 4.0])
+def test_a_box_around_a_digit_is_taken_away(tilt: float, reader: DigitReader) -> None:
+    sheet = Sheet(tilt=tilt)
+    for k, text in enumerate("7503"):
+        sheet.box(60 + 95 * k, 100, 66, 76)
+        sheet.write(text, 60 + 95 * k + 17, 116, 44)
+    reading = reader.read(sheet.grey())
+    assert "".join(reading.lines) == "7503"
+
+
+@pytest.mark.parametrize("tilt", [0.0, 3.0])
+def test_the_separators_of_a_row_of_cells_are_no_ones(tilt: float, reader: DigitReader) -> None:
+    sheet = Sheet(tilt=tilt)
+    sheet.write("405382", 70, 130, 40, gap=0.43)
+    sheet.box(62, 120, 6 * 42, 60, cells=6)
+    check_reading(reader, sheet)
+
+
+def test_ones_in_cells_stay_ones(reader: DigitReader) -> None:
+    sheet = Sheet()
+    sheet.write("1111", 87, 130, 40, gap=0.75)
+    sheet.box(70, 118, 4 * 42, 64, cells=4)
+    check_reading(reader, sheet)
+
+
+# Strokes
+
+
+@pytest.mark.parametrize("pair", ["88", known("cut as 127", "00"), "57", "83", "69"])
+def test_touching_digits_are_taken_apart(pair: str, reader: DigitReader) -> None:
+    sheet = Sheet()
+    sheet.write(pair, 180, 100, 60, gap=-0.04)
+    count, _ = cv2.connectedComponents((sheet.marks > 0.5).astype(np.uint8))
+    assert count == 2, "they do not touch"
+    check_reading(reader, sheet)
+
+
+def test_a_five_under_the_bar_of_a_seven_is_read_as_both(reader: DigitReader) -> None:
+    sheet = Sheet()
+    sheet.draw([np.array([(140, 92), (216, 86), (150, 168)])], 6)
+    sheet.write("5", 208, 102, 62)
+    assert reader.read(sheet.grey()).text == "75"
+
+
+@pytest.mark.parametrize("height", [24, 60, 150])
+def test_a_thin_one_is_not_lost(height: float, reader: DigitReader) -> None:
+    sheet = Sheet()
+    sheet.write("1718", 40, 60, height, pen=max(0.03, 1.6 / height))
+    check_reading(reader, sheet)
+
+
+def test_a_plain_stroke_beside_digits_is_a_one(reader: DigitReader) -> None:
+    sheet = letter("27", height=50)
+    end = sheet.written[-1].box[0] + sheet.written[-1].box[2]
+    sheet.line(end + 25, 62, end + 23, 108, 4)
+    assert reader.read(sheet.grey()).text == "271"
+
+
+def test_specks_are_no_digits(reader: DigitReader) -> None:
+    sheet = three_lines()
+    rng = np.random.default_rng(4)
+    free = cv2.dilate(sheet.marks, np.ones((25, 25))) == 0
+    places = [(x, y) for y in range(10, 290, 14) for x in range(10, 470, 14) if free[y, x]]
+    for k in rng.choice(len(places), 120, replace=False):
+        x, y = places[k]
+        sheet.line(x, y, x + rng.uniform(0, 3), y + rng.uniform(0, 3), 2)
+    check_reading(reader, sheet)
+
+
+# Order
+
+
+@pytest.mark.parametrize("tilt", [-15.0, -8.0, 4.0, 15.0])
+def test_a_tilted_page_is_read_line_by_line(tilt: float, reader: DigitReader) -> None:
+    check_reading(reader, three_lines(tilt))
+
+
+def test_columns_do_not_interleave(reader: DigitReader) -> None:
+    sheet = Sheet(360, 640)
+    for left, lines in ((30, ("205", "48", "731")), (380, ("96", "5042", "83"))):
+        for row, line in enumerate(lines):
+            sheet.write(line, left, 50 + 90 * row, 40)
+    check_reading(reader, sheet)
+
+
+def test_a_row_with_a_wide_gap_is_read_from_left_to_right(reader: DigitReader) -> None:
+    sheet = Sheet(160, 900)
+    sheet.write("205", 30, 60, 40)
+    sheet.write("48", 700, 62, 40)
+    assert "".join(reader.read(sheet.grey()).lines) == "20548"
+
+
+# Boxes
+
+
+def test_boxes_lie_in_the_upright_original(reader: DigitReader, tmp_path: Path) -> None:
+    sheet = three_lines()
+    lying = cv2.rotate(sheet.grey(), cv2.ROTATE_90_COUNTERCLOCKWISE)
+    data = cv2.imencode(".jpg", cv2.cvtColor(lying, cv2.COLOR_GRAY2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(with_orientation(data.tobytes(), ROTATED_RIGHT))
+    reading = reader.read(path)
+    assert (reading.width, reading.height) == (sheet.width, sheet.height)
+    check_reading(reader, sheet, path)
+
+
+@pytest.mark.parametrize("kind", ["colour", "grey", "frame"])
+def test_boxes_lie_in_the_original_of_a_reduced_picture(kind: str, reader: DigitReader, tmp_path: Path) -> None:
+    sheet = Sheet(600, 800)
+    for row, line in enumerate(("20475", "16938", "50142")):
+        sheet.write(line, 110, 60 + row * 130, 60)
+    large = cv2.resize(sheet.grey(), (4000, 3000), interpolation=cv2.INTER_CUBIC)
+    path = tmp_path / "large.jpg"
+    if kind != "frame":
+        picture = cv2.cvtColor(large, cv2.COLOR_GRAY2BGR) if kind == "colour" else large
+        cv2.imwrite(str(path), picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    reading = reader.read(large if kind == "frame" else path)
+    assert (reading.width, reading.height) == (4000, 3000)
+    assert reading.text == sheet.text
+    check_boxes(reading, sheet, scale=5, least=0.6)
+
+
+def test_boxes_lie_in_the_original_of_a_levelled_page(reader: DigitReader) -> None:
+    sheet = three_lines(9.0)
+    sheet.rule(34, squared=True)
+    reading = reader.read(sheet.grey())
+    check_boxes(reading, sheet, least=0.6)
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("height", [12, 13, 16, 200])
+def test_digits_are_read_from_12_pixels_to_most_of_the_picture(height: float, reader: DigitReader) -> None:
+    sheet = Sheet()
+    # The pen's soft edge takes a part of a pixel at either end.
+    sheet.write("20" if height > 100 else "204753", 40, 40, height + 0.5, pen=max(PEN, 1.4 / height))
+    check_reading(reader, sheet)
+
+
+@pytest.mark.parametrize("text", "2358")
+@pytest.mark.parametrize("pen", [0.04, known("the pieces of so wide a stroke are read as 1s", 0.12)])
+def test_one_digit_may_fill_the_picture(text: str, pen: float, reader: DigitReader) -> None:
+    sheet = Sheet(300, 260)
+    sheet.write(text, 45, 15, 270, pen)
+    check_reading(reader, sheet)
+
+
+def test_full_resolution_reads_what_is_lower_than_a_150th_of_the_page(reader: DigitReader, tmp_path: Path) -> None:
+    sheet = Sheet(2200, 3300)
+    sheet.write("20475", 1100, 700, 15, pen=0.12)
+    for picture in (sheet.grey(), tmp_path / "a.jpg", tmp_path / "b.png"):
+        if isinstance(picture, Path):
+            cv2.imwrite(str(picture), cv2.cvtColor(sheet.grey(), cv2.COLOR_GRAY2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
+        assert reader.read(picture).digits == ()
+        reading = reader.read(picture, full_resolution=True)
+        assert reading.text == "20475"
+        check_boxes(reading, sheet, least=0.45)  # a pixel more to each side is much of so small a digit
+
+
+# What is refused
+
+
+def with_a_sign(between: bool) -> tuple[Sheet, tuple[float, float, float, float]]:
+    """Digits with a sign like a K between them, or below them; and the sign's box."""
+    sheet = Sheet()
+    sheet.write("24 57", 60, 60, 60)
+    gap = sheet.written[1].box[0] + sheet.written[1].box[2] + 0.34 * 60
+    x, y = (gap, 60.0) if between else (330.0, 210.0)
+    for end in ((x + 35, y), (x + 36, y + 58)):
+        sheet.line(x, y + 33, *end, 6)
+    sheet.line(x, y, x, y + 60, 6)
+    return sheet, (x - 3, y - 3, 42, 66)
+
+
+def test_what_is_refused_inside_a_line_is_a_question_mark(reader: DigitReader) -> None:
+    sheet, box = with_a_sign(between=True)
+    reading = reader.read(sheet.grey())
+    assert reading.lines == ("24?57",)
+    sign = reading.digits[2]
+    assert sign.label is None
+    assert sign.text == "?"
+    assert sign.line == 0
+    assert sign.confidence < reader.min_confidence
+    assert overlap(sign.box, box) >= 0.5
+
+
+def test_what_is_refused_outside_of_the_lines_is_left_out(reader: DigitReader) -> None:
+    sheet, _ = with_a_sign(between=False)
+    assert "".join(reader.read(sheet.grey()).lines) == "2457"
+
+
+@pytest.mark.xfail(reason="letters are cut until their pieces look like digits", raises=AssertionError)
+def test_a_page_of_words_holds_next_to_no_digits(reader: DigitReader) -> None:
+    picture = np.full((400, 640), 235, np.uint8)
+    for row, line in enumerate(("MARKEN", "FAHRWERK", "KAFFEE", "WARMER")):
+        cv2.putText(picture, line, (40, 80 + 85 * row), cv2.FONT_HERSHEY_DUPLEX, 2.0, 40, 4, cv2.LINE_AA)
+    assert sum(digit.label is not None for digit in reader.read(picture).digits) <= 2
+
+
+def test_nothing_is_refused_where_no_confidence_is_asked_for() -> None:
+    sheet, _ = with_a_sign(between=True)
+    reading = DigitReader(min_confidence=0).read(sheet.grey())
+    assert "?" not in reading.text
+
+
+def test_with_an_unreachable_confidence_there_is_no_line_for_a_question_mark() -> None:
+    reader = DigitReader(min_confidence=1.0)
+    sheet = Sheet()
+    sheet.line(100, 100, 140, 160, 5)
+    sheet.line(100, 160, 140, 100, 5)
+    assert reader.read(sheet.grey()).digits == ()
+
+
+# One answer, whatever it is asked of
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tiff"])
+def test_a_frame_and_its_file_read_the_same(suffix: str, reader: DigitReader, tmp_path: Path) -> None:
+    sheet = three_lines(3.0)
+    for picture in (sheet.grey(), sheet.colour((200, 220, 230), (120, 40, 30))):
+        path = tmp_path / f"page{suffix}"
+        assert cv2.imwrite(str(path), picture)
+        reading = reader.read(picture)
+        assert reading.text == sheet.text
+        assert reader.read(path) == reader.read(str(path)) == reading
+
+
+def test_a_jpeg_reads_as_its_frame_does(reader: DigitReader, tmp_path: Path) -> None:
+    sheet = three_lines()
+    path = tmp_path / "page.jpg"
+    cv2.imwrite(str(path), sheet.colour((200, 220, 230), (120, 40, 30)))
+    frame = cv2.imread(str(path))
+    assert reader.read(path).text == reader.read(frame).text == sheet.text
+    check_reading(reader, sheet, path)
+
+
+def test_grey_in_three_channels_reads_as_grey(reader: DigitReader) -> None:
+    grey = three_lines().grey()
+    assert reader.read(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)) == reader.read(grey)
+
+
+def test_a_picture_that_is_a_view_is_read_and_left_as_it_is(reader: DigitReader) -> None:
+    sheet = three_lines()
+    large = np.full((400, 700, 3), 255, np.uint8)
+    large[50:350, 100:580] = sheet.colour((200, 220, 230), (120, 40, 30))
+    large.flags.writeable = False
+    before = large.copy()
+    assert reader.read(large[50:350, 100:580]).text == sheet.text
+    assert reader.read(large[50:350, 579:99:-1][:, ::-1]).text == sheet.text
+    assert np.array_equal(large, before)
+
+
+def test_reading_twice_says_the_same(reader: DigitReader) -> None:
+    picture = three_lines(6.0).grey()
+    assert reader.read(picture) == reader.read(picture) == DigitReader().read(picture)
+
+
+def test_text_lines_and_digits_agree(reader: DigitReader) -> None:
+    sheet, _ = with_a_sign(between=True)
+    sheet.write("903", 60, 200, 50)
+    check_agreement(reader.read(sheet.grey()))
+
+
+def check_agreement(reading: Reading) -> None:
+    """What any reading keeps, whatever the picture shows."""
+    assert reading.text == "\n".join(reading.lines)
+    numbers = [digit.line for digit in reading.digits]
+    assert numbers == sorted(numbers)
+    assert sorted(set(numbers)) == list(range(len(reading.lines)))
+    for number, line in enumerate(reading.lines):
+        assert line == "".join(digit.text for digit in reading.digits if digit.line == number)
+    for digit in reading.digits:
+        x, y, width, height = digit.box
+        assert all(isinstance(value, int) for value in digit.box)
+        assert 0 <= x < x + width <= reading.width
+        assert 0 <= y < y + height <= reading.height
+        assert 0 <= digit.confidence <= 1
+        assert digit.text == ("?" if digit.label is None else digit.label)
+        assert digit.glyph.shape == (28, 28) and digit.glyph.dtype == np.uint8
+
+
+# Colours are decoded for the pages that need them
+
+
+@pytest.mark.parametrize(("ink", "times"), [((40, 40, 40), 0), ((90, 78, 231), 1)], ids=["grey", "coloured"])
+def test_a_jpegs_colours_are_decoded_only_where_grey_does_not_do(
+    ink: tuple[int, ...], times: int, reader: DigitReader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet = letter("2047", height=70)
+    path = tmp_path / "page.jpg"
+    cv2.imwrite(str(path), sheet.colour((90, 150, 90), ink), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    decoded = []
+    decode = decoding.cv2.imdecode
+
+    def counted(data: np.ndarray, flag: int) -> np.ndarray:
+        frame = decode(data, flag)
+        decoded.append(frame.shape)
+        return frame
+
+    monkeypatch.setattr(decoding.cv2, "imdecode", counted)
+    assert reader.read(path).text == "2047"
+    assert decoded.count((sheet.height, sheet.width, 3)) == times
+
+
+# Bad input
+
+
+def blots() -> np.ndarray:
+    picture = np.full((1500, 2000), 235, np.uint8)
+    for x, y, r in ((300, 300, 150), (1100, 500, 320), (800, 1200, 200), (1700, 1200, 60)):
+        cv2.circle(picture, (x, y), r, 5, cv2.FILLED)
+    return picture
+
+
+def specks() -> np.ndarray:
+    picture = np.full((1500, 2000), 235, np.uint8)
+    rng = np.random.default_rng(3)
+    for x, y in zip(rng.integers(5, 1990, 10_000), rng.integers(5, 1490, 10_000), strict=True):
+        cv2.circle(picture, (int(x), int(y)), int(rng.integers(1, 4)), 40, cv2.FILLED)
+    return picture
+
+
+def checkerboard(cell: int) -> np.ndarray:
+    rows, columns = np.indices((1500, 2000)) // cell
+    return ((rows + columns) % 2 * 255).astype(np.uint8)
+
+
+def net() -> np.ndarray:
+    picture = np.full((1500, 2000), 235, np.uint8)
+    picture[::25], picture[1::25], picture[:, ::25] = 90, 90, 90
+    return picture
+
+
+def small_marks() -> np.ndarray:
+    """Three thousand crosses as high as digits."""
+    picture = np.full((1500, 2000), 235, np.uint8)
+    for y in range(10, 1480, 27):
+        for x in range(10, 1980, 36):
+            cv2.line(picture, (x, y), (x + 14, y + 18), 50, 2, cv2.LINE_AA)
+            cv2.line(picture, (x + 14, y), (x, y + 18), 50, 2, cv2.LINE_AA)
+    return picture
+
+
+def touching_marks() -> np.ndarray:
+    """Long chains of strokes that all touch."""
+    picture = np.full((1500, 2000), 235, np.uint8)
+    for y in range(20, 1450, 60):
+        x = np.arange(20, 1980, 8)
+        points = np.column_stack([x, y + 20 * (-1) ** np.arange(len(x))])
+        cv2.polylines(picture, [points.astype(np.int32)], False, 40, 3, cv2.LINE_AA)
+    return picture
+
+
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(2).integers(0, 256, shape, np.uint8)
+
+
+BAD: dict[str, Callable[[], np.ndarray]] = {
+    "one colour": lambda: np.full((1500, 2000, 3), (40, 180, 90), np.uint8),
+    "white": lambda: np.full((1500, 2000), 255, np.uint8),
+    "black": lambda: np.zeros((1500, 2000, 3), np.uint8),
+    "noise": lambda: random(1500, 2000),
+    "coloured noise": lambda: random(1500, 2000, 3),
+    "coarse noise": lambda: cv2.resize(random(150, 200), (2000, 1500), interpolation=cv2.INTER_CUBIC),
+    "1x1": lambda: np.full((1, 1), 7, np.uint8),
+    "2x3": lambda: random(2, 3, 3),
+    "1x20000": lambda: random(1, 20_000),
+    "20000x1": lambda: random(20_000, 1, 3),
+    "20000x30": lambda: random(20_000, 30),
+    "specks": specks,
+    "blots": blots,
+    "fine checkerboard": lambda: checkerboard(1),
+    "checkerboard": lambda: checkerboard(16),
+    "coarse checkerboard": lambda: checkerboard(150),
+    "net": net,
+    "small marks": small_marks,
+    "touching marks": touching_marks,
+}
+SLOW = {"specks", "small marks", "touching marks", "coarse checkerboard"}  # known to take up to 3 s on a busy machine
+FALSE = {"specks", "blots", "net", "coarse checkerboard"}  # known to hold false digits
+TEXTURES = {"small marks", "touching marks", "coarse noise", "20000x30"}  # shapes that may look like a digit
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_picture_costs_bounded_time(kind: str, reader: DigitReader) -> None:
+    picture = BAD[kind]()
+    start = time.process_time()
+    reading = reader.read(picture)
+    taken = time.process_time() - start
+    assert taken < (SLOW_SECONDS if kind in SLOW else SECONDS)
+    assert (reading.height, reading.width) == picture.shape[:2]
+    check_agreement(reading)
+
+
+@pytest.mark.parametrize(
+    "kind", [known("false digits", kind) if kind in FALSE else kind for kind in BAD if kind not in TEXTURES]
+)
+def test_a_bad_picture_holds_next_to_no_digits(kind: str, reader: DigitReader) -> None:
+    reading = reader.read(BAD[kind]())
+    assert sum(digit.label is not None for digit in reading.digits) <= 2, "nothing is written there"
+
+
+SIDES = st.integers(1, 70)
+SMOOTHING = st.integers(0, 4)
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    height=SIDES,
+    width=SIDES,
+    coloured=st.booleans(),
+    levels=st.integers(1, 256),
+    smoothing=SMOOTHING,
+    scale=st.sampled_from([1, 3]),
+    full=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_small_frame_gives_a_reading_that_fits_it(
+    reader: DigitReader,
+    height: int,
+    width: int,
+    coloured: bool,
+    levels: int,
+    smoothing: int,
+    scale: int,
+    full: bool,
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    frame = rng.integers(0, levels, (height, width, 3) if coloured else (height, width)).astype(np.float32)
+    if smoothing:  # blobs and strokes rather than noise
+        frame = cv2.GaussianBlur(frame, (0, 0), smoothing)
+        frame = (frame > np.median(frame)).astype(np.float32) * 200 + 20
+    frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    reading = reader.read(frame, full_resolution=full)
+    assert (reading.height, reading.width) == frame.shape[:2]
+    check_agreement(reading)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        np.zeros((0, 10), np.uint8),
+        np.zeros((10, 10, 4), np.uint8),
+        np.zeros((10, 10), np.float32),
+        np.zeros(10, np.uint8),
+        np.zeros((2, 10, 10, 3), np.uint8),
+    ],
+)
+def test_what_is_no_frame_is_refused(frame: np.ndarray, reader: DigitReader) -> None:
+    with pytest.raises(ValueError, match="a frame is uint8"):
+        reader.read(frame)

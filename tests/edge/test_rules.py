@@ -1,0 +1,149 @@
+"""Ruling and boxes go, strokes stay, and a ruled page is levelled."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.page import ink_of_page
+from edge.rules import without_rules
+from tests.edge.sheets import Sheet
+
+SMALLEST = 12.0  # pixels
+DEPTH = 190  # of 255: of ink
+
+
+def depth_of(sheet: Sheet) -> np.ndarray:
+    return (sheet.marks * DEPTH).astype(np.uint8)
+
+
+def written(tilt: float = 0.0) -> Sheet:
+    sheet = Sheet(tilt=tilt)
+    for row, text in enumerate(("20475", "16938", "50142")):
+        sheet.write(text, 110, 60 + 76 * row, 40)
+    return sheet
+
+
+def moved(marks: np.ndarray, turn: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
+    return marks if turn is None else cv2.warpAffine(marks, turn, shape[1::-1])
+
+
+def check_only_lines_went(plain: np.ndarray, depth: np.ndarray, turn: np.ndarray | None, least: float = 0.85) -> None:
+    """Of the digits' ink most is left, and nothing else but crumbs. plain: the marks of the digits alone."""
+    marks = moved(plain, turn, depth.shape)
+    mask = ink_of_page(depth).mask
+    assert (mask[marks > 0.5] > 0).mean() > least, "strokes were eaten"
+    near = cv2.dilate((marks > 0.05).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(np.where(near, 0, mask).astype(np.uint8))
+    assert (statistics[1:, 2:4].max(axis=1, initial=0) < SMALLEST).all(), "lines are left"
+
+
+def test_a_page_without_lines_is_left_as_it_is() -> None:
+    for tilt in (0.0, 8.0):
+        depth = depth_of(written(tilt))
+        found, turn = without_rules(depth.copy(), SMALLEST)
+        assert turn is None
+        assert np.array_equal(found, depth)
+
+
+@pytest.mark.parametrize("text", "0147")
+@pytest.mark.parametrize("height", [60, 250])
+def test_a_digit_alone_is_no_net_of_lines(text: str, height: float) -> None:
+    sheet = Sheet()
+    sheet.write(text, 120, 25, height)
+    found, _ = without_rules(depth_of(sheet), SMALLEST)
+    assert np.array_equal(found, depth_of(sheet))
+
+
+def test_a_row_of_ones_is_no_row_of_separators() -> None:
+    sheet = Sheet()
+    for k in range(8):
+        sheet.line(60 + 40 * k, 100, 58 + 40 * k, 145, 4)
+    found, _ = without_rules(depth_of(sheet), SMALLEST)
+    assert np.array_equal(found, depth_of(sheet))
+
+
+EATEN = "the height of digits that hang together with the ruling is taken for less, and strokes for lines"
+
+
+@pytest.mark.parametrize(
+    "squared",
+    [False, pytest.param(True, marks=pytest.mark.xfail(reason=EATEN, raises=AssertionError))],
+    ids=["ruled", "squared"],
+)
+@pytest.mark.parametrize("tilt", [0.0, 7.0, -7.0, 12.0, -12.0])
+def test_ruling_goes_and_digits_stay(tilt: float, squared: bool) -> None:
+    sheet = written(tilt)
+    plain = sheet.marks.copy()
+    sheet.rule(38 if squared else 76, squared, start=28)
+    depth, turn = without_rules(depth_of(sheet), SMALLEST)
+    assert (turn is None) == (tilt == 0)
+    check_only_lines_went(plain, depth, turn)
+
+
+@pytest.mark.parametrize("tilt", [7.0, -12.0])
+def test_a_ruled_page_is_levelled_and_nothing_falls_off_it(tilt: float) -> None:
+    sheet = written(tilt)
+    sheet.rule(76, start=28)
+    depth, turn = without_rules(depth_of(sheet), SMALLEST)
+    assert turn is not None and turn.shape == (2, 3)
+    assert turn[:, :2] @ turn[:, :2].T == pytest.approx(np.eye(2), abs=1e-6), "a rotation keeps sizes"
+    assert math.degrees(math.atan2(turn[0, 1], turn[0, 0])) == pytest.approx(tilt, abs=0.5)
+    corners = np.array([(0, 0), (sheet.width, 0), (0, sheet.height), (sheet.width, sheet.height)])
+    placed = corners @ turn[:, :2].T + turn[:, 2]
+    assert (placed >= -1).all()
+    assert (placed <= np.array(depth.shape[1::-1]) + 1).all()
+
+
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+def test_a_stroke_that_crosses_a_line_stays_whole(place: float) -> None:
+    sheet = Sheet()
+    sheet.line(140, 80, 136, 140, 6)
+    sheet.line(240, 80, 226, 140, 6)
+    plain = sheet.marks.copy()
+    for y in (60, 80 + 60 * place, 170, 240):
+        sheet.line(0, y, sheet.width, y, 2, 0.5)
+    depth, turn = without_rules(depth_of(sheet), SMALLEST)
+    check_only_lines_went(plain, depth, turn)
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(ink_of_page(depth).mask)
+    assert np.count_nonzero(statistics[1:, 3] > 50) == 2
+
+
+@pytest.mark.parametrize("tilt", [0.0, 4.0])
+def test_boxes_around_digits_go(tilt: float) -> None:
+    plain, boxed = Sheet(tilt=tilt), Sheet(tilt=tilt)
+    for k, text in enumerate("7503"):
+        for sheet in (plain, boxed):
+            sheet.write(text, 60 + 95 * k + 17, 116, 44)
+        boxed.box(60 + 95 * k, 100, 66, 76)
+    depth, turn = without_rules(depth_of(boxed), SMALLEST)
+    check_only_lines_went(plain.marks, depth, turn)
+
+
+@pytest.mark.parametrize("pen", [2, 3])
+def test_a_row_of_cells_goes_with_its_separators(pen: float) -> None:
+    sheet = Sheet()
+    sheet.write("405382", 70, 130, 40, gap=0.43)
+    plain = sheet.marks.copy()
+    sheet.box(62, 120, 6 * 42, 60, cells=6, pen=pen)
+    check_only_lines_went(plain, *without_rules(depth_of(sheet), SMALLEST))
+
+
+def test_a_digit_that_touches_its_cell_stays() -> None:
+    sheet = Sheet()
+    sheet.write("405382", 70, 132, 42, gap=0.38)
+    plain = sheet.marks.copy()
+    sheet.box(62, 120, 6 * 42, 51, cells=6)
+    check_only_lines_went(plain, *without_rules(depth_of(sheet), SMALLEST), least=0.8)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (7, 3), (40, 2000)])
+@pytest.mark.parametrize("kind", ["ink", "noise"])
+def test_any_depth_is_answered(shape: tuple[int, int], kind: str) -> None:
+    depth = np.full(shape, 200, np.uint8)
+    if kind == "noise":
+        depth = np.random.default_rng(3).integers(0, 256, shape, np.uint8)
+    found, turn = without_rules(depth, SMALLEST)
+    assert found.dtype == np.uint8 and found.ndim == 2
+    assert turn is not None or found.shape == shape
