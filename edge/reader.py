@@ -137,7 +137,7 @@ class DigitReader:
         confidence = top[0].confidence
         if confidence < self.min_confidence:
             if order[0] == none:
-                return Classification(None, confidence, top, f"{NOT_A_DIGIT} (confidence {confidence:.2g})")
+                return Classification(None, confidence, top, f"{NOT_A_DIGIT} (confidence {confidence:.2f})")
             return Classification(None, confidence, top, f"confidence below {self.min_confidence:g}")
         return Classification(top[0].label, confidence, top)
 
