@@ -23,10 +23,14 @@ Image = NDArray[np.uint8]
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
 DEEP_PART = 0.9  # of the ink of a page's likely digits is no deeper than its deeper digits are
+LEAST_ALONE = 0.75  # the same for a region that stands alone
+BESIDE_GAP = 1.0  # heights between two digits of a line, at most
+BESIDE_COMMON = 0.5  # of the lower one's height is at the height of the other
+BESIDE_RATIO = 1.7  # of their heights, at most
 FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LONGEST = 8  # times as wide as high: nobody joins so many digits
-LEAST_PIECE = 0.15  # confidence of each digit that a region is split into, at least
+LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
 SURE = 0.9  # confidence at which a region of usual proportions is not tried to be split
 WIDE_HEIGHT = (
     0.12  # of the page's longer side: digits in strokes wider than the closer look allows are at least as high
@@ -37,8 +41,9 @@ WIDE_SAME = 0.5  # of its box: something as large was found by the closer look a
 WIDE = 1.0  # of its height: a wider region is tried to be split however sure
 SURROUNDINGS = 0.3  # of a region's longer side: so far around it the paper is looked at
 ROUGHEST = 0.22  # of the ink's depth: what lies around it is deeper on average, and so no paper
-MOSTLY_DIGITS = 0.5  # of a page's regions; where fewer are, that is
+MOSTLY_DIGITS = 0.5  # of a page's regions are surely some; where fewer are, it is clutter
 ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
+SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least
 THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
 UPRIGHT_LABEL = 1  # index of the digit that is but a bar: one
 LYING = 1.2  # times as wide as high is none
@@ -118,13 +123,14 @@ def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candid
     """What could be digits among a page's regions, split where that makes digits of it."""
     if parts is None:
         return []
+    wholes = [candidate(*parts.region(index)) for index in range(len(parts.members))]
+    sure = [c for c in wholes if c.confidence >= SURE]
     found: list[Candidate] = []
     judged = 0
-    for index in range(len(parts.members)):
-        region, deep = parts.region(index)
-        whole = candidate(region, deep)
+    for whole in wholes:
+        region = whole.region
 
-        def judge(piece: Region, deep: float = deep) -> tuple[Candidate, float]:
+        def judge(piece: Region, deep: float = whole.depth) -> tuple[Candidate, float]:
             nonlocal judged
             judged += 1
             cut = candidate(piece, deep)
@@ -133,23 +139,33 @@ def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candid
         unsure = whole.confidence < SURE or region.width > WIDE * region.height
         if unsure and judged < MOST_JUDGED and region.width < LONGEST * region.height:
             pieces = split(region, judge, whole.confidence)
-            if pieces and min(piece.likelihood for piece in pieces) >= LEAST_PIECE:
+            # Cut often enough, a word falls into digits: what stands alone has to fall into clear ones.
+            least = LEAST_PIECE if any(_is_beside(region, c.region) for c in sure) else LEAST_ALONE
+            if pieces and min(piece.likelihood for piece in pieces) >= least:
                 found += [piece.answer for piece in pieces]
                 continue
         found.append(whole)
     return _without_faint(found)
 
 
+def _is_beside(region: Region, other: Region) -> bool:
+    """Whether two regions are next to each other in a line."""
+    higher, lower = max(region.height, other.height), min(region.height, other.height)
+    gap = max(region.x, other.x) - min(region.x + region.width, other.x + other.width)
+    common = min(region.y + region.height, other.y + other.height) - max(region.y, other.y)
+    return gap <= BESIDE_GAP * higher and common >= BESIDE_COMMON * lower and higher <= BESIDE_RATIO * lower
+
+
 def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> list[Candidate]:
     """The candidates, those refused that lie on no paper or do not stand upright.
 
     Around a pen's stroke there is paper; in foliage, fur and fabric there is more of the same. Where most regions are
-    no digits, as in such a picture, the surroundings have to be the plainer.
+    no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer.
     """
     if parts is None:
         return found
-    likely = sum(c.confidence >= threshold for c in found)
-    limit = ROUGHEST if likely >= MOSTLY_DIGITS * len(found) else ROUGHEST_IN_CLUTTER
+    clear = sum(c.confidence >= SURE for c in found) >= MOSTLY_DIGITS * len(found)
+    limit, least = (ROUGHEST, threshold) if clear else (ROUGHEST_IN_CLUTTER, max(threshold, SURE_IN_CLUTTER))
     around = cv2.bitwise_not(cv2.dilate(parts.ink.mask, np.ones((5, 5), np.uint8)))
     judged = []
     for c in found:
@@ -160,10 +176,19 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> li
             rough = cv2.mean(parts.ink.depth[rows, columns], around[rows, columns])[0]
             lying = c.label == UPRIGHT_LABEL and w > LYING * h
             thick = stroke_width(_ink(c.region.mask)) > THICKEST * max(w, h)
-            if rough > limit * c.depth or lying or thick:
+            if c.confidence < least or rough > limit * c.depth or lying or thick:
                 c = replace(c, refused=True)
         judged.append(c)
-    return judged
+    if clear:
+        return judged
+    # A bar alone among shapes that are no digits is one of them.
+    digits = [c for c in judged if c.is_digit(threshold)]
+    bars = {
+        id(c)
+        for c in digits
+        if c.label == UPRIGHT_LABEL and not any(_is_beside(c.region, k.region) for k in digits if k is not c)
+    }
+    return [replace(c, refused=True) if id(c) in bars else c for c in judged]
 
 
 def _without_faint(found: list[Candidate]) -> list[Candidate]:
