@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,11 @@ class Profile:
     weight_decay: float = 1e-2
     drawn_part: float = 0.06
     """Digits drawn from strokes, for each image of the ten digits."""
+    none_epochs: int = 0
+    """Epochs that teach `none` to a network that knows the classes already, and goes on learning its own answers
+    meanwhile; 0 learns all together from the start, which takes longer to name digits as well."""
+    none_learning_rate: float = 1e-3
+    """Peak of their learning rate."""
     negative_part: float = 0.33
     """Glyphs that are no digit, for each image of the ten digits."""
     fetched_negatives: bool = True
@@ -71,13 +76,15 @@ class Profile:
 
 
 PROFILES = {
-    "standard": Profile("standard", epochs=16),
-    "full": Profile("full", epochs=22, teacher_epochs=6),
+    "standard": Profile("standard", epochs=14, none_epochs=4),
+    "full": Profile("full", epochs=22, teacher_epochs=6, passes=3),
     "teach": Profile("teach", epochs=5, limit=12000, passes=1, learning_rate=6e-4, warmup_epochs=0.2),
     "teach-quick": Profile(
-        "teach-quick", epochs=3, limit=3000, passes=1, learning_rate=6e-4, warmup_epochs=0.2, fetched_negatives=False
+        "teach-quick", epochs=3, limit=4000, passes=1, learning_rate=6e-4, warmup_epochs=0.2, fetched_negatives=False
     ),
-    "quick": Profile("quick", epochs=3, limit=6000, least=2000, learning_rate=3e-3, fetched_negatives=False),
+    "quick": Profile(
+        "quick", epochs=3, none_epochs=1, limit=6000, least=2000, learning_rate=3e-3, fetched_negatives=False
+    ),
 }
 
 
@@ -159,7 +166,7 @@ def train(
             images,
             labels,
             round(profile.negative_part * count),
-            min(NEGATIVE_VALIDATION, count // 3),
+            min(NEGATIVE_VALIDATION, count),
             seed,
             fetched=profile.fetched_negatives,
             own=data.none_images,
@@ -169,17 +176,16 @@ def train(
         repeats = _hand_repeats(len(data.hand.images), count)
         images = np.concatenate([images, np.tile(data.hand.images, (repeats, 1, 1))])
         labels = np.concatenate([labels, np.tile(data.hand.labels, repeats)])
+    validation = _Validation.of(data, negatives)
+    classes = len(data.labels)
+    staged = negatives is not None and profile.none_epochs > 0 and start is None
+    named = _mixed(images, labels, classes, profile.least, rng) if staged else None
     if negatives is not None:
         outputs = (*data.labels, NONE)
         images = np.concatenate([images, negatives.train])
-        labels = np.concatenate([labels, np.full(len(negatives.train), len(data.labels))])
-    mixed = rng.permutation(len(images))
-    images, labels = images[mixed], labels[mixed]
+        labels = np.concatenate([labels, np.full(len(negatives.train), classes)])
+    images, one_hot = _mixed(images, labels, len(outputs), profile.least, rng)
     first = None if start is None else _started(start, len(outputs))
-    repeats = -(-profile.least // len(images))
-    images, labels = np.tile(images, (repeats, 1, 1)), np.tile(labels, repeats)
-    validation = _Validation.of(data, negatives)
-    one_hot = np.eye(len(outputs), dtype=np.float32)[labels]
     state = {"checksum": data.checksum, "profile": asdict(profile), "seed": seed}
     if start is not None:
         state["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
@@ -192,19 +198,27 @@ def train(
     before = None if first is None or data.hand is None else logits_of(first, validation.hand)
     interrupted = False
     runs: dict[str, Run] = {}
-    with Renderer(images, seed, workers or max(2, (os.cpu_count() or 2) - 1)) as renderer:
-        fit = _Fit(validation, images, one_hot, profile, renderer, folder)
-        try:
-            teacher = None
-            if profile.teacher_epochs:
+    workers = workers or max(2, (os.cpu_count() or 2) - 1)
+    try:
+        teacher = None
+        if named is not None:
+            with Renderer(named[0], seed, workers) as renderer:
+                fit = _Fit(validation.without_none(), *named, profile, renderer, folder)
+                if profile.teacher_epochs:
+                    teacher = fit.run(runs, "teacher", TEACHER_WIDTHS, profile.teacher_epochs, None)
+                teacher = fit.run(runs, "classes", STUDENT_WIDTHS, profile.epochs, teacher)
+            first = with_none(teacher)
+            last = replace(profile, epochs=profile.none_epochs, learning_rate=profile.none_learning_rate)
+        else:
+            last = profile
+        with Renderer(images, seed + 1 if staged else seed, workers) as renderer:
+            fit = _Fit(validation, images, one_hot, last, renderer, folder)
+            if last.teacher_epochs and teacher is None:
                 teacher = fit.run(runs, "teacher", TEACHER_WIDTHS, profile.teacher_epochs, None)
-            fit.run(runs, "digits", STUDENT_WIDTHS, profile.epochs, teacher, first)
-        except KeyboardInterrupt:
-            interrupted = True
-    best = folder / "digits-best.keras"
-    if not best.is_file():
-        raise KeyboardInterrupt
-    model = keras.models.load_model(best, compile=False)
+            fit.run(runs, "digits", STUDENT_WIDTHS, last.epochs, teacher, first)
+    except KeyboardInterrupt:
+        interrupted = True
+    model = _best(folder, len(outputs))
     _save(model, out / "digits.keras")
     record = {
         "data": {"name": data.name, "checksums": data.checksums, "sha256": data.checksum},
@@ -213,8 +227,8 @@ def train(
         "seed": seed,
         "start": state.get("start"),
         "profile": profile.name,
-        "epochs": runs["digits"].epoch,
-        "best_epoch": runs["digits"].best_epoch,
+        "epochs": sum(runs[name].epoch for name in ("classes", "digits") if name in runs),
+        "best_epoch": runs["digits" if "digits" in runs else "classes"].best_epoch,
         "interrupted": interrupted,
         "hyperparameters": {
             **asdict(profile),
@@ -245,6 +259,36 @@ def train(
             "accuracy": _accuracy(logits_of(model, validation.hand), validation.hand_labels),
         }
     return model, record
+
+
+def _best(folder: Path, outputs: int) -> keras.Model:
+    """The best network so far. Raises KeyboardInterrupt where an interruption came before there was one."""
+    for name in ("digits", "classes"):
+        path = folder / f"{name}-best.keras"
+        if path.is_file():
+            model = keras.models.load_model(path, compile=False)
+            return model if model.output_shape[-1] == outputs else with_none(model)
+    raise KeyboardInterrupt
+
+
+def _mixed(
+    images: Glyphs, labels: NDArray[np.int64], classes: int, least: int, rng: np.random.Generator
+) -> tuple[Glyphs, NDArray[np.float32]]:
+    """Images in random order, as often as it takes to be `least` of them, and their classes, one-hot."""
+    repeats = -(-least // len(images))
+    order = np.tile(rng.permutation(len(images)), repeats)
+    return images[order], np.eye(classes, dtype=np.float32)[labels[order]]
+
+
+def with_none(model: keras.Model) -> keras.Model:
+    """The network with one output more, `none`, which begins with no opinion."""
+    widths = tuple(layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+    wider = digit_network(model.output_shape[-1] + 1, widths)
+    for layer, known in zip(wider.layers[:-1], model.layers[:-1], strict=True):
+        layer.set_weights(known.get_weights())
+    weights, bias = model.layers[-1].get_weights()
+    wider.layers[-1].set_weights([np.pad(weights, ((0, 0), (0, 1))), np.pad(bias, (0, 1))])
+    return wider
 
 
 def _hand_repeats(own: int, count: int) -> int:
@@ -343,6 +387,10 @@ class _Validation:
             refused = refused[clear]
         return cls(data.validation_images, rendered, data.validation_labels, refused, kinds, hand, hand_labels)
 
+    def without_none(self) -> "_Validation":
+        """The same for a network that knows the classes only."""
+        return replace(self, negatives=None, kinds=())
+
 
 class _Fit:
     """What every network of a training shares."""
@@ -427,6 +475,9 @@ class _Fit:
         if teacher is None:
             return self.targets
         said = softmax(logits_of(teacher, glyphs)).astype(np.float32)
+        if said.shape[1] < self.targets.shape[1]:  # it knows no `none`
+            said = np.pad(said, ((0, 0), (0, 1)))
+            said = np.where(self.targets[:, -1:] == 1, self.targets, said)
         return self.profile.teacher_weight * said + (1 - self.profile.teacher_weight) * self.targets
 
     def _weights(self, glyphs: Glyphs) -> NDArray[np.float32]:

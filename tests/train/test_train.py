@@ -60,7 +60,7 @@ def test_metrics_record_what_the_model_was_made_from(
     assert record["seed"] == 0 and record["epochs"] == 8 + 1 and record["profile"] == "quick"
     assert {"tensorflow", "keras", "numpy", "opencv", "python"} <= record["versions"].keys()
     assert {"batch_size", "learning_rate", "widths"} <= record["hyperparameters"].keys()
-    assert len(record["history"]["digits"]) == 8
+    assert len(record["history"]["classes"]) == 8
 
 
 def test_report_is_pictures_and_a_card(trained: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
