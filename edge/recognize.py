@@ -46,6 +46,7 @@ ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
 SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least
 THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
 UPRIGHT_LABEL = 1  # index of the digit that is but a bar: one
+FEW = 3  # regions: in a picture of no more, a bar at the edge may be a digit tightly cut
 LYING = 1.2  # times as wide as high is none
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
@@ -167,6 +168,7 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> li
     clear = sum(c.confidence >= SURE for c in found) >= MOSTLY_DIGITS * len(found)
     limit, least = (ROUGHEST, threshold) if clear else (ROUGHEST_IN_CLUTTER, max(threshold, SURE_IN_CLUTTER))
     around = cv2.bitwise_not(cv2.dilate(parts.ink.mask, np.ones((5, 5), np.uint8)))
+    bottom, right = (side - 1 for side in parts.labels.shape)
     judged = []
     for c in found:
         if c.confidence >= threshold:
@@ -175,8 +177,12 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> li
             rows, columns = slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
             rough = cv2.mean(parts.ink.depth[rows, columns], around[rows, columns])[0]
             lying = c.label == UPRIGHT_LABEL and w > LYING * h
+            # Where lines leave the picture, their ends are bars.
+            cut_off = (
+                c.label == UPRIGHT_LABEL and len(found) > FEW and (min(x, y) <= 1 or x + w >= right or y + h >= bottom)
+            )
             thick = stroke_width(_ink(c.region.mask)) > THICKEST * max(w, h)
-            if c.confidence < least or rough > limit * c.depth or lying or thick:
+            if c.confidence < least or rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
         judged.append(c)
     if clear:
