@@ -64,8 +64,8 @@ The letters are {letters:,}, of {fonts} handwriting fonts none of whose glyphs w
 not see, rendered as a camera would show them."""
 
 PAGES = """\
-Synthetic pages of MNIST's test digits (`train/scenes.py`), never trained on. *Normal*: turned by up to 5°, contrast from
-0.35, a tenth of the neighbours touching, a third of the pages ruled. *Hard*: turned by up to 15°, contrast from 0.15, a
+Synthetic pages of MNIST's test digits (`train/scenes.py`), never trained on. *Normal*: turned by up to 5°, contrast
+from 0.35, a tenth of the neighbours touching, a third of the pages ruled. *Hard*: turned by up to 15°, contrast from 0.15, a
 third of the neighbours touching, shadows, boxes, letters, blur, blackboards. *Blank*: no digit at all."""
 
 FAILS_DIGITS = """\
