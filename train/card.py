@@ -65,8 +65,8 @@ not see, rendered as a camera would show them."""
 
 PAGES = """\
 Synthetic pages of MNIST's test digits (`train/scenes.py`), never trained on. *Normal*: turned by up to 5°, contrast
-from 0.35, a tenth of the neighbours touching, a third of the pages ruled. *Hard*: turned by up to 15°, contrast from 0.15, a
-third of the neighbours touching, shadows, boxes, letters, blur, blackboards. *Blank*: no digit at all."""
+from 0.35, a tenth of the neighbours touching, a third of the pages ruled. *Hard*: turned by up to 15°, contrast from
+0.15, a third of the neighbours touching, shadows, boxes, letters, blur, blackboards. *Blank*: no digit at all."""
 
 FAILS_DIGITS = """\
 - Glyphs that two people would read differently: an open 4 and a 9, a 1 with a long upstroke and a 7, a 5 and a 6 whose
