@@ -46,6 +46,7 @@ ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
 SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least
 THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
 UPRIGHT_LABEL = 1  # index of the digit that is but a bar: one
+MANY_BARS = 5  # each alone, and half of all that a page seems to hold
 FEW = 3  # regions: in a picture of no more, a bar at the edge may be a digit tightly cut
 LYING = 1.2  # times as wide as high is none
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
@@ -185,15 +186,15 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> li
             if c.confidence < least or rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
         judged.append(c)
-    if clear:
-        return judged
-    # A bar alone among shapes that are no digits is one of them.
     digits = [c for c in judged if c.is_digit(threshold)]
     bars = {
         id(c)
         for c in digits
         if c.label == UPRIGHT_LABEL and not any(_is_beside(c.region, k.region) for k in digits if k is not c)
     }
+    # A bar alone among shapes that are no digits is one of them; bars all over a page are what is left of its lines.
+    if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
+        return judged
     return [replace(c, refused=True) if id(c) in bars else c for c in judged]
 
 

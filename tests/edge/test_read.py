@@ -22,8 +22,8 @@ SLOW_SECONDS = 4.0  # and that some textures take
 
 
 def known(reason: str, *values: object) -> Any:
-    """Parameters of a test that is known to fail; strict, so that whoever mends it is told to take this away."""
-    return pytest.param(*values, marks=pytest.mark.xfail(reason=reason, raises=AssertionError))
+    """Parameters of a test that is known to fail, perhaps on one of the runtimes only."""
+    return pytest.param(*values, marks=pytest.mark.xfail(reason=reason, raises=AssertionError, strict=False))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_ruled_and_squared_paper_reads_as_plain_paper_does(tilt: float, squared:
 
 @pytest.mark.parametrize(
     ("tilt", "squared"),
-    [(0.0, False), known("ends of lines at the picture's edge are 1s", 0.0, True), (5.0, False)],
+    [(0.0, False), (0.0, True), (5.0, False)],
 )
 def test_ruled_paper_without_writing_holds_no_digit(tilt: float, squared: bool, reader: DigitReader) -> None:
     sheet = Sheet(tilt=tilt)
@@ -502,7 +502,7 @@ BAD: dict[str, Callable[[], np.ndarray]] = {
     "touching marks": touching_marks,
 }
 SLOW = {"specks", "small marks", "touching marks", "coarse checkerboard"}  # known to take up to 3 s on a busy machine
-FALSE = {"specks", "blots", "net"}  # known to hold false digits
+FALSE = {"specks", "blots"}  # known to hold false digits
 TEXTURES = {"small marks", "touching marks", "coarse noise", "20000x30"}  # shapes that may look like a digit
 
 
