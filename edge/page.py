@@ -7,6 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.segment import as_image
+
 Image = NDArray[np.uint8]
 
 FINE_COPY = 384  # pixels: longer side of the copy on which the paper's level is judged, at least
@@ -47,7 +49,7 @@ class PageInk:
     @property
     def mask(self) -> Image:
         """uint8 (h, w): 255 where there is ink."""
-        return _image(cv2.compare(self.depth, self.threshold, cv2.CMP_GT))
+        return as_image(cv2.compare(self.depth, self.threshold, cv2.CMP_GT))
 
 
 def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) -> tuple[Image, Image | None]:
@@ -61,7 +63,7 @@ def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) 
     """
     depth, wide = _depth_of(grey)
     if preview is not None and _hides_in_grey(preview):
-        return _image(cv2.max(depth, _depth_in_colour(colour(), grey))), wide
+        return as_image(cv2.max(depth, _depth_in_colour(colour(), grey))), wide
     return depth, wide
 
 
@@ -72,7 +74,7 @@ def floor_of(depth: Image) -> Image:
 
 def mask_above(depth: Image, floor: Image) -> Image:
     """uint8 (h, w): 255 where the depth is above a floor given in cells."""
-    return _image(cv2.compare(depth, _enlarged(floor, depth.shape), cv2.CMP_GT))
+    return as_image(cv2.compare(depth, _enlarged(floor, depth.shape), cv2.CMP_GT))
 
 
 def ink_of_page(depth: Image) -> PageInk:
@@ -83,8 +85,8 @@ def ink_of_page(depth: Image) -> PageInk:
     deepest = cv2.resize(peak, floor.shape[::-1], interpolation=cv2.INTER_NEAREST)
     nearby = np.ones((2 * NEARBY + 1, 2 * NEARBY + 1), np.uint8)
     around = cv2.blur(cv2.dilate(deepest, nearby), (NEARBY, NEARBY))
-    least = cv2.max(_image(cv2.convertScaleAbs(around, alpha=LOCAL_PART)), floor)
-    return PageInk(depth, _enlarged(_image(least), depth.shape))
+    least = cv2.max(as_image(cv2.convertScaleAbs(around, alpha=LOCAL_PART)), floor)
+    return PageInk(depth, _enlarged(as_image(least), depth.shape))
 
 
 def _halved(depth: Image) -> Image:
@@ -93,37 +95,37 @@ def _halved(depth: Image) -> Image:
 
 def _cells(half: Image, shape: tuple[int, ...]) -> Image:
     size = tuple(max(1, -(-side // PAPER_SCALE)) for side in shape[1::-1])
-    return _image(cv2.resize(half, size, interpolation=cv2.INTER_AREA))
+    return as_image(cv2.resize(half, size, interpolation=cv2.INTER_AREA))
 
 
 def _floor(cells: Image) -> Image:
     # A digit as large as the surroundings does not pass for their texture.
     most = FLOOR_LIMIT * int(np.median(cells)) + FLOOR_ROOM
     usual = cv2.medianBlur(cv2.min(cells, np.full_like(cells, min(most, 255))), FLOOR_CELLS)
-    return _image(cv2.convertScaleAbs(usual, alpha=FLOOR_GAIN, beta=MIN_DEPTH))
+    return as_image(cv2.convertScaleAbs(usual, alpha=FLOOR_GAIN, beta=MIN_DEPTH))
 
 
 def _hides_in_grey(preview: Image) -> bool:
     """Whether somewhere ink stands out of the paper much more by its colour than by its grey."""
     small = _reduced(preview, max(1, max(preview.shape) // COARSE_COPY))
-    grey = _image(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
+    grey = as_image(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
     reach = max(3, max(small.shape) // PAPER_REACH | 1)
-    by_colour, by_grey = _strayed(small, grey, _image(cv2.blur(small, (reach, reach))))
-    return _deepest(_image(cv2.subtract(by_colour, cv2.convertScaleAbs(by_grey, alpha=COLOUR_GAIN)))) > MIN_DEPTH
+    by_colour, by_grey = _strayed(small, grey, as_image(cv2.blur(small, (reach, reach))))
+    return _deepest(as_image(cv2.subtract(by_colour, cv2.convertScaleAbs(by_grey, alpha=COLOUR_GAIN)))) > MIN_DEPTH
 
 
 def _depth_of(grey: Image) -> tuple[Image, Image | None]:
     longer = max(grey.shape)
     scale = max(1, longer // FINE_COPY)
-    fine = _image(cv2.medianBlur(_reduced(grey, scale), PAPER_SMOOTH))
+    fine = as_image(cv2.medianBlur(_reduced(grey, scale), PAPER_SMOOTH))
     coarse = _reduced(fine, max(1, max(fine.shape) // COARSE_COPY))
     if _is_chalk(_reduced(fine, 2)):
         grey, fine, coarse = _inverse(grey), _inverse(fine), _inverse(coarse)
     paper = _paper(fine, round(longer / FINE_REACH / scale) | 1)
     depth = _depth(grey, _enlarged(paper, grey.shape))
     wide = _paper(coarse, max(3, max(coarse.shape) // PAPER_REACH | 1))
-    lost = cv2.subtract(wide, _image(cv2.resize(paper, coarse.shape[::-1], interpolation=cv2.INTER_AREA)))
-    missing = cv2.compare(_image(cv2.divide(lost, wide, scale=255)), np.full_like(wide, WIDE_DEPTH), cv2.CMP_GT)
+    lost = cv2.subtract(wide, as_image(cv2.resize(paper, coarse.shape[::-1], interpolation=cv2.INTER_AREA)))
+    missing = cv2.compare(as_image(cv2.divide(lost, wide, scale=255)), np.full_like(wide, WIDE_DEPTH), cv2.CMP_GT)
     if cv2.countNonZero(missing) < WIDE_CELLS:
         return depth, None
     return depth, _depth(grey, _enlarged(wide, grey.shape))
@@ -137,7 +139,7 @@ def _depth_in_colour(frame: Image, grey: Image) -> Image:
     coarse = _reduced(frame, max(1, max(grey.shape) // COARSE_COPY))
     around = max(3, max(coarse.shape) // PAPER_REACH | 1)
     paper = cv2.resize(cv2.medianBlur(coarse, around), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return _strayed(frame, grey, _image(paper))[0]
+    return _strayed(frame, grey, as_image(paper))[0]
 
 
 def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
@@ -151,24 +153,24 @@ def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
         # In a dark channel a grey level would count for much: there it is compared with less of the paper's.
         least = cv2.max(level, np.full_like(level, DARKEST_PAPER))
         expected = cv2.multiply(light, cv2.divide(level, least, scale=255), scale=1 / 255)
-        strayed = _image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
+        strayed = as_image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
     by_grey = cv2.absdiff(light, np.full_like(light, HALF))
-    return tuple(_image(cv2.convertScaleAbs(part, alpha=255 / HALF)) for part in (strayed, by_grey))  # type: ignore[return-value]
+    return tuple(as_image(cv2.convertScaleAbs(part, alpha=255 / HALF)) for part in (strayed, by_grey))  # type: ignore[return-value]
 
 
 def _reduced(grey: Image, scale: int) -> Image:
     size = (-(-grey.shape[1] // scale), -(-grey.shape[0] // scale))
-    return grey if scale == 1 else _image(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
+    return grey if scale == 1 else as_image(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
 
 
 def _enlarged(small: Image, shape: tuple[int, ...]) -> Image:
-    return _image(cv2.resize(small, shape[1::-1], interpolation=cv2.INTER_LINEAR))
+    return as_image(cv2.resize(small, shape[1::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _paper(small: Image, reach: int) -> Image:
     """The paper's level in a picture with dark ink: what a closing wider than the strokes leaves."""
     kernel = np.ones((reach, reach), np.uint8)
-    return _image(cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE))
+    return as_image(cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE))
 
 
 def _is_chalk(small: Image) -> bool:
@@ -189,12 +191,8 @@ def _deepest(depth: Image) -> int:
 
 
 def _depth(grey: Image, paper: Image) -> Image:
-    return _image(cv2.divide(cv2.subtract(paper, grey), paper, scale=255))
+    return as_image(cv2.divide(cv2.subtract(paper, grey), paper, scale=255))
 
 
 def _inverse(grey: Image) -> Image:
-    return _image(cv2.bitwise_not(grey))
-
-
-def _image(array: object) -> Image:
-    return np.asarray(array, dtype=np.uint8)
+    return as_image(cv2.bitwise_not(grey))

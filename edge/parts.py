@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.page import PageInk
-from edge.segment import Region
+from edge.segment import Region, as_image
 
 Image = NDArray[np.uint8]
 Integers = NDArray[np.int32]
@@ -63,14 +63,14 @@ class Parts:
             alpha=255 / max(width_of_ramp, 1),
         )
         near = cv2.dilate(mask * 255, _CROSS)
-        return Region(x0, y0, x1 - x0, y1 - y0, _image(cv2.bitwise_and(ramp, near))), typical
+        return Region(x0, y0, x1 - x0, y1 - y0, as_image(cv2.bitwise_and(ramp, near))), typical
 
 
 _CROSS = np.ones((3, 3), np.uint8)
 
 
 def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:
-    """The regions of a page whose longer side is at least `smallest` pixels; None where there are none.
+    """The regions of a page that are at least `smallest` pixels high, or just short of it; None where there are none.
 
     mask: uint8 (h, w), 255 where there is ink.
     """
@@ -130,7 +130,3 @@ def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]
         members[k] = []
     kept = [k for k in range(len(boxes)) if members[k]]
     return joined[kept], [members[k] for k in kept]
-
-
-def _image(array: object) -> Image:
-    return np.asarray(array, dtype=np.uint8)

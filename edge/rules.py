@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.page import floor_of, ink_of_page, mask_above
+from edge.segment import as_image
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -61,13 +62,13 @@ def without_rules(depth: Image, smallest: float) -> tuple[Image, Matrix | None]:
     if abs(angle) > LEVEL:
         depth, turn = levelled(depth, angle)
         size = depth.shape[::-1]
-        mask = _image(cv2.threshold(cv2.warpAffine(mask, turn, size, flags=cv2.INTER_LINEAR), 127, 255, 0)[1])
+        mask = as_image(cv2.threshold(cv2.warpAffine(mask, turn, size, flags=cv2.INTER_LINEAR), 127, 255, 0)[1])
     depth = _without_boxes(depth, smallest)
-    lines = _lines(_image(cv2.bitwise_and(mask, cv2.threshold(depth, 0, 255, cv2.THRESH_BINARY)[1])), height)
+    lines = _lines(as_image(cv2.bitwise_and(mask, cv2.threshold(depth, 0, 255, cv2.THRESH_BINARY)[1])), height)
     if lines is None:
         return depth, turn
     # Some boxes stand out only once the ruling that they were drawn across is gone.
-    return _without_boxes(_image(cv2.bitwise_and(depth, cv2.bitwise_not(lines))), smallest), turn
+    return _without_boxes(as_image(cv2.bitwise_and(depth, cv2.bitwise_not(lines))), smallest), turn
 
 
 def _without_boxes(depth: Image, smallest: float) -> Image:
@@ -75,11 +76,11 @@ def _without_boxes(depth: Image, smallest: float) -> Image:
     for only_deep in (True, False):
         mask = ink_of_page(depth).mask if only_deep else mask_above(depth, floor_of(depth))
         # A faint side comes in pieces.
-        whole = mask if only_deep else _image(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8)))
+        whole = mask if only_deep else as_image(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8)))
         boxes = _box_sides(whole, smallest)
         if boxes is not None:
             for axis in (0, 1):
-                depth = _image(cv2.bitwise_and(depth, cv2.bitwise_not(_without_crossings(mask, boxes[axis], axis))))
+                depth = as_image(cv2.bitwise_and(depth, cv2.bitwise_not(_without_crossings(mask, boxes[axis], axis))))
     return depth
 
 
@@ -89,7 +90,7 @@ def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image | None, flo
     size = tuple(max(1, -(-side // LOOK_SCALE)) for side in depth.shape[1::-1])
     look = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
     least = cv2.resize(floor, size, interpolation=cv2.INTER_LINEAR)
-    small = _image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
+    small = as_image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(small, connectivity=8, ltype=cv2.CV_32S)
     if count < 2:
         return None, 0.0
@@ -107,7 +108,7 @@ def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image | None, flo
     fill = areas / np.maximum(boxes[:, 2] * boxes[:, 3], 1)
     open_ones = ~nets & (boxes[:, 2:].min(axis=1) * LOOK_SCALE >= BOX_HEIGHTS * smallest) & (fill < BOX_FILL)
     for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT]:
-        nets[k] = _is_box(_image((np.asarray(labels) == k + 1).view(np.uint8)), boxes[k].astype(int))
+        nets[k] = _is_box(as_image((np.asarray(labels) == k + 1).view(np.uint8)), boxes[k].astype(int))
     chosen = np.flatnonzero(nets) + 1
     if not chosen.size:
         return None, 0.0
@@ -163,7 +164,7 @@ def levelled(depth: Image, degrees: float) -> tuple[Image, Matrix]:
     linear = np.array([[cos, sin], [-sin, cos]])
     turn = np.column_stack([linear, np.array(size) / 2 - linear @ (width / 2, height / 2)])
     paper = int(np.median(depth[::LOOK_SCALE, ::LOOK_SCALE]))
-    return _image(cv2.warpAffine(depth, turn, size, flags=cv2.INTER_LINEAR, borderValue=(paper,))), turn
+    return as_image(cv2.warpAffine(depth, turn, size, flags=cv2.INTER_LINEAR, borderValue=(paper,))), turn
 
 
 def _lines(mask: Image, height: float) -> Image | None:
@@ -189,7 +190,7 @@ def _lines(mask: Image, height: float) -> Image | None:
     for axis, lines in ((0, flat), (1, upright)):
         if lines is not None and lines.any():
             kept = _without_crossings(mask, lines, axis)
-            found = kept if found is None else _image(cv2.bitwise_or(found, kept))
+            found = kept if found is None else as_image(cv2.bitwise_or(found, kept))
     return found
 
 
@@ -201,7 +202,7 @@ def _runs(mask: Image, run: int, axis: int, link: int = LINK) -> tuple[NDArray[n
     runs = cv2.morphologyEx(whole, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     step = np.ones((3, link) if axis == 0 else (link, 3), np.uint8)  # a line not quite level goes on a pixel higher
     linked = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, step, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(_image(linked), connectivity=8, ltype=cv2.CV_32S)
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(as_image(linked), connectivity=8, ltype=cv2.CV_32S)
     return np.asarray(labels, np.int32), np.asarray(statistics, np.int32)
 
 
@@ -222,7 +223,7 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     large = (boxes[:, 2:4].min(axis=1) >= BOX_HEIGHTS * smallest) & (boxes[:, 4] < BOX_FILL * boxes[:, 2] * boxes[:, 3])
     for k in np.flatnonzero(large[1:]) + 1:
         x, y, w, h, _ = (int(v) for v in boxes[k])
-        own = _image((np.asarray(labels)[y : y + h, x : x + w] == k).view(np.uint8) * 255)
+        own = as_image((np.asarray(labels)[y : y + h, x : x + w] == k).view(np.uint8) * 255)
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
         edges = own[: bands[0]], own[-bands[0] :], own[:, : bands[1]].T, own[:, -bands[1] :].T
         covers = sorted(float(edge.any(axis=0).mean()) for edge in edges)
@@ -240,21 +241,21 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
         if not lying.any() or not standing.any():
             continue
         some = True
-        flat[y : y + h, x : x + w] |= _image(lying[across] * 255)
-        upright[y : y + h, x : x + w] |= _image(standing[down] * 255)
+        flat[y : y + h, x : x + w] |= as_image(lying[across] * 255)
+        upright[y : y + h, x : x + w] |= as_image(standing[down] * 255)
     return (flat, upright) if some else None
 
 
 def _without_crossings(mask: Image, lines: Image, axis: int) -> Image:
     """The pixels of lines along an axis, a little wider, that no stroke runs through."""
-    ink = _image(cv2.bitwise_and(mask, lines))
+    ink = as_image(cv2.bitwise_and(mask, lines))
     along = max(1, int(np.count_nonzero(ink.any(axis=axis))))
-    thick = round(cv2.countNonZero(ink) / along / max(1, _count(ink, axis))) if along else 1
+    thick = round(cv2.countNonZero(ink) / along / max(1, _count(ink, axis)))
     through = thick + 4
     kernel = np.ones((through, 1) if axis == 0 else (1, through), np.uint8)
     strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     wider = cv2.dilate(lines, np.ones((3, 1) if axis == 0 else (1, 3), np.uint8))
-    return _image(cv2.subtract(wider, strokes))
+    return as_image(cv2.subtract(wider, strokes))
 
 
 def _count(ink: Image, axis: int) -> float:
@@ -262,7 +263,3 @@ def _count(ink: Image, axis: int) -> float:
     steps = np.diff((ink > 0).astype(np.int8), axis=axis) > 0
     crossed = steps.sum(axis=axis)
     return float(crossed[crossed > 0].mean()) if (crossed > 0).any() else 1.0
-
-
-def _image(array: object) -> Image:
-    return np.asarray(array, dtype=np.uint8)

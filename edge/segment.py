@@ -100,12 +100,12 @@ def ink_of(frame: Image, *, shadows: bool = True) -> Image | None:
     small = _fit(grey, BACKGROUND_SIDE)
     flattened = _flattened(small) if shadows or _separability(small) < TWO_LEVELS else None
     if _ink_is_bright(small if flattened is None else flattened):
-        grey, small = _as_image(cv2.bitwise_not(grey)), _as_image(cv2.bitwise_not(small))
+        grey, small = as_image(cv2.bitwise_not(grey)), as_image(cv2.bitwise_not(small))
     if flattened is None:
         depth = cv2.subtract(np.full_like(grey, _paper_level(small)), grey)
     else:
         depth = cv2.subtract(_paper_levels(small, grey.shape), grey)
-    ink = _ramp(_as_image(depth))
+    ink = _ramp(as_image(depth))
     return None if ink is None or (flattened is not None and _fades_like_a_shadow(grey, ink)) else ink
 
 
@@ -146,7 +146,7 @@ def _resized(frame: Image, scale: float) -> Image:
     if scale == 1.0:
         return frame
     size = (max(1, round(frame.shape[1] * scale)), max(1, round(frame.shape[0] * scale)))
-    return _as_image(cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
+    return as_image(cv2.resize(frame, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
 
 
 def _fit(image: Image, side: int) -> Image:
@@ -159,12 +159,12 @@ def _most_contrast(frame: Image) -> Image:
     if frame.ndim == 2:
         return frame
     small = _fit(frame, BACKGROUND_SIDE)
-    grey_span = _span(_as_image(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)))
-    spans = [_span(_as_image(cv2.extractChannel(small, c))) for c in range(3)]
+    grey_span = _span(as_image(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)))
+    spans = [_span(as_image(cv2.extractChannel(small, c))) for c in range(3)]
     best = int(np.argmax(spans))
     if spans[best] > COLOUR_GAIN * grey_span and spans[best] - grey_span > MIN_CONTRAST:
-        return _as_image(cv2.extractChannel(frame, best))
-    return _as_image(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
+        return as_image(cv2.extractChannel(frame, best))
+    return as_image(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY))
 
 
 def _span(grey: Image) -> float:
@@ -210,13 +210,13 @@ def _flattened(small: Image) -> Image | None:
     if high - low <= FLAT_SPREAD * max(_span(small), 1):
         return None
     level = cv2.resize(level, small.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return _as_image(cv2.addWeighted(small, 1, level, -1, 128))
+    return as_image(cv2.addWeighted(small, 1, level, -1, 128))
 
 
 def _paper_level(small: Image) -> int:
     """The one level of the paper of a picture with dark ink: the median of what Otsu's threshold leaves."""
     _, paper = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return _quantiles(small, (0.5,), _as_image(paper))[0]
+    return _quantiles(small, (0.5,), as_image(paper))[0]
 
 
 def _paper_levels(small: Image, shape: tuple[int, ...]) -> Image:
@@ -225,7 +225,7 @@ def _paper_levels(small: Image, shape: tuple[int, ...]) -> Image:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     closed = cv2.morphologyEx(cv2.medianBlur(small, 3), cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
     smooth = cv2.blur(closed, (_odd(reach // 2), _odd(reach // 2)), borderType=cv2.BORDER_REPLICATE)
-    return _as_image(cv2.resize(smooth, shape[::-1], interpolation=cv2.INTER_LINEAR))
+    return as_image(cv2.resize(smooth, shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _ramp(depth: Image) -> Image | None:
@@ -248,7 +248,7 @@ def _ramp(depth: Image) -> Image | None:
     if typical < NOISE_SIGMAS * noise / 2 and typical < 2 * MIN_CONTRAST:
         return None
     table = np.clip((levels - threshold) / (EDGE_SOFTNESS * typical) + 0.5, 0, 1) * 255
-    return _as_image(cv2.LUT(depth, table.astype(np.uint8)))
+    return as_image(cv2.LUT(depth, table.astype(np.uint8)))
 
 
 def _fades_like_a_shadow(grey: Image, ink: Image) -> bool:
@@ -257,16 +257,16 @@ def _fades_like_a_shadow(grey: Image, ink: Image) -> bool:
         return False
     grey, ink = _fit(grey, EDGE_SIDE), _fit(ink, EDGE_SIDE)
     smooth = cv2.GaussianBlur(grey, (0, 0), max(grey.shape) / EDGE_BLUR)
-    mask = _as_image(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
-    whole = _as_image(cv2.medianBlur(mask, 5))
+    mask = as_image(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
+    whole = as_image(cv2.medianBlur(mask, 5))
     mask = whole if whole.any() else mask
     kernel = np.ones((3, 3), np.uint8)
     width = stroke_width(mask)
     around = cv2.subtract(cv2.dilate(mask, kernel, iterations=max(2, round(width / 2))), mask)
-    contrast = abs(cv2.mean(smooth, mask)[0] - cv2.mean(smooth, _as_image(around))[0])
+    contrast = abs(cv2.mean(smooth, mask)[0] - cv2.mean(smooth, as_image(around))[0])
     # Sobel's kernel sums to 8 times the slope.
     across, down = (cv2.Sobel(smooth, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1)))
-    contour = _as_image(cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, kernel))
+    contour = as_image(cv2.morphologyEx(mask, cv2.MORPH_GRADIENT, kernel))
     slope = cv2.mean(cv2.magnitude(across, down), contour)[0]
     needed = min(MIN_STEEPNESS + WIDE_STEEPNESS[0] * width / max(grey.shape), WIDE_STEEPNESS[1])
     return slope * width < needed * contrast
@@ -274,7 +274,7 @@ def _fades_like_a_shadow(grey: Image, ink: Image) -> bool:
 
 def _without_rules(ink: Image) -> Image:
     """The ink without straight lines that run from edge to edge and are thinner than the pen: ruling, cell borders."""
-    mask = _as_image(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
+    mask = as_image(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
     rules = None
     for axis in (0, 1):
         length = mask.shape[1 - axis]
@@ -283,7 +283,7 @@ def _without_rules(ink: Image) -> Image:
             continue
         kernel = np.ones((1, int(RULE_SPAN * length)) if axis == 0 else (int(RULE_SPAN * length), 1), np.uint8)
         runs = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-        rest = _as_image(cv2.subtract(mask, cv2.dilate(runs, np.ones((3, 3), np.uint8))))
+        rest = as_image(cv2.subtract(mask, cv2.dilate(runs, np.ones((3, 3), np.uint8))))
         pen = stroke_width(rest)
         rows = np.flatnonzero(runs.any(axis=1 - axis))
         bands = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1) if rows.size else []
@@ -301,7 +301,7 @@ def _without_rules(ink: Image) -> Image:
             else:
                 before, after = mask[:, max(0, first - 1)], mask[:, min(last, mask.shape[1] - 1)]
                 rules[:, first:last] = cv2.bitwise_not(cv2.bitwise_and(before, after)).reshape(-1, 1)
-    return ink if rules is None else _as_image(cv2.subtract(ink, rules))
+    return ink if rules is None else as_image(cv2.subtract(ink, rules))
 
 
 def stroke_width(mask: Image) -> float:
@@ -362,7 +362,7 @@ def _digit_components(ink: Image) -> tuple[int, int, int, int, Image] | None:
         keep = np.zeros(count, np.uint8)
         keep[1:][part] = 255
         wanted = keep[labels[y0 : y0 + h, x0 : x0 + w]]
-        crop = _as_image(cv2.bitwise_and(crop, cv2.dilate(wanted, np.ones((3, 3), np.uint8))))
+        crop = as_image(cv2.bitwise_and(crop, cv2.dilate(wanted, np.ones((3, 3), np.uint8))))
     return x0, y0, w, h, crop
 
 
@@ -418,5 +418,6 @@ def _odd(value: int) -> int:
     return max(3, int(value) | 1)
 
 
-def _as_image(array: object) -> Image:
+def as_image(array: object) -> Image:
+    """What OpenCV gave, as the uint8 array that it is."""
     return np.asarray(array, dtype=np.uint8)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.segment import Region
+from edge.segment import Region, as_image
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -78,10 +78,10 @@ def split(region: Region, judge: Callable[[Region], tuple[Answer, float]], alone
 
 
 def _cuts(mask: Image) -> list[Floats]:
-    """Cuts from top to bottom, each the column at every row, from left to right: seams of little crossed ink.
+    """Cuts from top to bottom, each the column at every row, from left to right, that cross little ink.
 
-    For some rows, the best seam through each of their pixels is found by dynamic programming from both ends; the
-    cheapest seams that differ are taken.
+    For some rows, the best seam through each of their pixels is found by dynamic programming from both ends; straight
+    cuts join them, and the cheapest that differ are taken.
     """
     height, width = mask.shape
     scale = CUT_HEIGHT / height
@@ -161,14 +161,14 @@ def _between(region: Region, left: Floats, right: Floats, total: float) -> Regio
     columns = np.arange(width)
     own = (columns >= left[:, None]) & (columns < right[:, None])
     mask = np.where(own, region.mask, 0).astype(np.uint8)
-    ink = _image(cv2.threshold(mask, EMPTY, 255, cv2.THRESH_BINARY)[1])
+    ink = as_image(cv2.threshold(mask, EMPTY, 255, cv2.THRESH_BINARY)[1])
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(ink, connectivity=8, ltype=cv2.CV_32S)
     areas = np.asarray(statistics)[1:, cv2.CC_STAT_AREA]
     if count > 2:
         keep = np.zeros(count, np.uint8)
         keep[1:][areas >= SHRED * areas.sum()] = 255
         ink = keep[np.asarray(labels)]
-        mask = _image(cv2.bitwise_and(mask, cv2.dilate(ink, np.ones((3, 3), np.uint8))))
+        mask = as_image(cv2.bitwise_and(mask, cv2.dilate(ink, np.ones((3, 3), np.uint8))))
     x, y, w, h = cv2.boundingRect(ink)
     if h < LOWEST * height or not NARROWEST * height <= w <= WIDEST * h:
         return None
@@ -176,7 +176,3 @@ def _between(region: Region, left: Floats, right: Floats, total: float) -> Regio
         return None
     x, y, x1, y1 = max(0, x - 1), max(0, y - 1), min(width, x + w + 1), min(height, y + h + 1)
     return Region(region.x + x, region.y + y, x1 - x, y1 - y, np.ascontiguousarray(mask[y:y1, x:x1]))
-
-
-def _image(array: object) -> Image:
-    return np.asarray(array, dtype=np.uint8)
