@@ -22,39 +22,48 @@ Image = NDArray[np.uint8]
 
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
-DEEP_PART = 0.9  # of the ink of a page's likely digits is no deeper than its deeper digits are
+
+LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
+LEAST_TILTED = 3  # regions tell a page's tilt
+
+SURE = 0.9  # confidence at which a region of usual proportions is not tried to be split
+WIDE = 1.3  # of its height: a wider region is tried to be split however sure
+LONGEST = 8  # times as wide as high: nobody joins so many digits
+MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
+LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
 LEAST_ALONE = 0.75  # the same for a region that stands alone
 BESIDE_GAP = 1.0  # heights between two digits of a line, at most
 BESIDE_COMMON = 0.5  # of the lower one's height is at the height of the other
 BESIDE_RATIO = 1.7  # of their heights, at most
+
+DEEP_PART = 0.9  # of the ink of a page's likely digits is no deeper than its deeper digits are
 FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
-MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
-LONGEST = 8  # times as wide as high: nobody joins so many digits
-LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
-SURE = 0.9  # confidence at which a region of usual proportions is not tried to be split
-WIDE_HEIGHT = (
-    0.12  # of the page's longer side: digits in strokes wider than the closer look allows are at least as high
-)
-WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
-WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, higher ones are its pieces
-WIDE_SAME = 0.5  # of its box: something as large was found by the closer look already
-WIDE = 1.3  # of its height: a wider region is tried to be split however sure
+
 SURROUNDINGS = 0.3  # of a region's longer side: so far around it the paper is looked at
 ROUGHEST = 0.22  # of the ink's depth: what lies around it is deeper on average, and so no paper
 MOSTLY_DIGITS = 0.5  # of a page's regions are surely some; where fewer are, it is clutter
 ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
 SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least
 THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
-UPRIGHT_LABEL = 1  # index of the digit that is but a bar: one
+BAR_LABEL = "1"  # the digit that is but a bar
+LYING = 1.2  # times as wide as high is none
 MANY_BARS = 5  # each alone, and half of all that a page seems to hold
 FEW = 3  # regions: in a picture of no more, a bar at the edge may be a digit tightly cut
-LYING = 1.2  # times as wide as high is none
-LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
-LEAST_TILTED = 3  # regions tell a page's tilt
+
+# Of the page's longer side: digits in strokes wider than the closer look allows are at least as high.
+WIDE_HEIGHT = 0.12
+WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
+WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, higher ones are its pieces
+WIDE_SAME = 0.5  # of its box: something as large was found by the closer look already
+
+LEAST_SURE = 4  # digits that a page has before their height says what is too large to be one
+GIANT = 5.0  # of their median height: what is higher is a line of the page, or its edge
+LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
+
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
+LINE_SHIFT = 0.6  # of their height: its middle is no farther off
 END_GAP = 0.45  # heights: a refused region this near a line's first or last digit is its beginning or end
 END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
-LINE_SHIFT = 0.6  # of their height: its middle is no farther off
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +85,6 @@ class Candidate:
         return self.confidence >= threshold and not self.refused
 
 
-LEAST_SURE = 4  # digits that a page has before their height says what is too large to be one
-GIANT = 5.0  # of their median height: what is higher is a line of the page, or its edge
-LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
-
 Name = Callable[[Image], tuple[int, float]]
 """The best digit of a glyph, uint8 (28, 28), as an index, and its confidence."""
 
@@ -97,18 +102,19 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
         glyph = to_glyph(region)
         return Candidate(region, glyph, *name(glyph), depth)
 
+    bar = labels.index(BAR_LABEL) if BAR_LABEL in labels else None
     parts = _parts(depth, smallest)
     if turn is None and parts is not None:
         tilt = math.degrees(tilt_of(parts.boxes.astype(np.float64)))
         if abs(tilt) > LEVEL_ENOUGH and len(parts.members) >= LEAST_TILTED:
             depth, turn = levelled(depth, tilt)
             parts = _parts(depth, smallest)
-    found = _judged(_candidates(parts, candidate), parts, threshold)
+    found = _judged(_candidates(parts, candidate), parts, threshold, bar)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
         thick = _parts(wide, WIDE_HEIGHT * max(depth.shape))
-        found = _with_wide(found, _judged(_candidates(thick, candidate), thick, threshold), threshold)
+        found = _with_wide(found, _judged(_candidates(thick, candidate), thick, threshold, bar), threshold)
     found = _without_surroundings(found)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
@@ -158,11 +164,13 @@ def _is_beside(region: Region, other: Region) -> bool:
     return gap <= BESIDE_GAP * higher and common >= BESIDE_COMMON * lower and higher <= BESIDE_RATIO * lower
 
 
-def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> list[Candidate]:
+def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: int | None) -> list[Candidate]:
     """The candidates, those refused that lie on no paper or do not stand upright.
 
     Around a pen's stroke there is paper; in foliage, fur and fabric there is more of the same. Where most regions are
     no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer.
+
+    bar: index of the label of the digit that is but a bar, None where there is no such label.
     """
     if parts is None:
         return found
@@ -177,11 +185,9 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> li
             margin = max(3, round(SURROUNDINGS * max(w, h)))
             rows, columns = slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
             rough = cv2.mean(parts.ink.depth[rows, columns], around[rows, columns])[0]
-            lying = c.label == UPRIGHT_LABEL and w > LYING * h
+            lying = c.label == bar and w > LYING * h
             # Where lines leave the picture, their ends are bars.
-            cut_off = (
-                c.label == UPRIGHT_LABEL and len(found) > FEW and (min(x, y) <= 1 or x + w >= right or y + h >= bottom)
-            )
+            cut_off = c.label == bar and len(found) > FEW and (min(x, y) <= 1 or x + w >= right or y + h >= bottom)
             thick = stroke_width(_ink(c.region.mask)) > THICKEST * max(w, h)
             if c.confidence < least or rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
@@ -190,7 +196,7 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float) -> li
     bars = {
         id(c)
         for c in digits
-        if c.label == UPRIGHT_LABEL and not any(_is_beside(c.region, k.region) for k in digits if k is not c)
+        if c.label == bar and not any(_is_beside(c.region, k.region) for k in digits if k is not c)
     }
     # A bar alone among shapes that are no digits is one of them; bars all over a page are what is left of its lines.
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
