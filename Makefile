@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo data train convert evaluate classify test lint wheel lock clean
+.PHONY: help demo data train convert lines evaluate read classify test lint wheel lock clean
 SHELL := /bin/sh
 
 WORKSTATION := .venv/.ready
@@ -57,6 +57,11 @@ convert: $(WORKSTATION) ## Quantize it for the device: models/digits.keras, or M
 	@.venv/bin/python -m convert $(if $(MODEL)$(OUT),"$(or $(MODEL),$(OUT)/digits.keras)") \
 	  $(if $(DATA),--data "$(DATA)") $(if $(INPUT_RANGE),--input-range="$(INPUT_RANGE)") \
 	  $(if $(SEED),--seed "$(SEED)") $(if $(OUT),--out "$(OUT)")
+
+lines: $(WORKSTATION) ## Train and quantize the network that reads whole lines, an hour on two cores: QUICK=1, OUT=, RESUME=1
+	@.venv/bin/python -m train.line_network $(if $(QUICK),--quick) $(if $(SEED),--seed "$(SEED)") \
+	  $(if $(RESUME),--resume) $(if $(OUT),--out "$(OUT)")
+	@.venv/bin/python -m convert.line_network $(if $(OUT),--out "$(OUT)")
 
 evaluate: $(WORKSTATION) ## Read synthetic pages and photographs without writing, and say how well: JOBS=2 for two processes
 	@.venv/bin/python -m train.evaluate $(if $(COUNT),--count "$(COUNT)") $(if $(JOBS),--jobs "$(JOBS)") \

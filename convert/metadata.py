@@ -57,6 +57,10 @@ class ModelCard:
     """The label that stands for what is none of the others."""
     data_name: str
     data_sha256: str
+    picture: str = "One character, its ink bright on black, as MNIST frames it."
+    """What the input shows."""
+    further: tuple[tuple[str, str], ...] = ()
+    """Names and descriptions of the outputs after the first."""
 
 
 def packed(content: bytes, card: ModelCard) -> bytes:
@@ -115,7 +119,7 @@ def model_metadata(card: ModelCard) -> bytes:
     picture = _table(
         b,
         (0, "table", b.CreateString("image")),
-        (1, "table", b.CreateString("One character, its ink bright on black, as MNIST frames it.")),
+        (1, "table", b.CreateString(card.picture)),
         (3, "table", _table(b, (0, "ubyte", CONTENT_IMAGE), (1, "table", image))),
         (4, "table", _tables(b, [unit])),
         (5, "table", _stats(b, card.input_range)),
@@ -143,8 +147,18 @@ def model_metadata(card: ModelCard) -> bytes:
     ]
     if card.output == "probabilities":
         slots.append((5, "table", _stats(b, (0.0, 1.0))))
-    scores = _table(b, *slots)
-    subgraph = _table(b, (2, "table", _tables(b, [picture])), (3, "table", _tables(b, [scores])))
+    outputs = [_table(b, *slots)]
+    for name, description in card.further:
+        content = _table(b, (0, "ubyte", CONTENT_FEATURE), (1, "table", _table(b)))
+        outputs.append(
+            _table(
+                b,
+                (0, "table", b.CreateString(name)),
+                (1, "table", b.CreateString(description)),
+                (3, "table", content),
+            )
+        )
+    subgraph = _table(b, (2, "table", _tables(b, [picture])), (3, "table", _tables(b, outputs)))
     settings = _table(
         b,
         (0, "table", b.CreateString(EDGE_FILE)),

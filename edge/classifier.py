@@ -242,20 +242,38 @@ class _Engine:
     classes: int
 
 
-def _load_engine(
-    path: Path, content: bytes, runtime: str, interpreter_class: Callable[..., Any], threads: int
-) -> _Engine:
+def load_interpreter(
+    path: Path,
+    content: bytes,
+    runtime: str,
+    interpreter_class: Callable[..., Any],
+    threads: int,
+    shape: tuple[int, ...] | None = None,
+) -> Any:
+    """An interpreter of the model in `content`, ready to run; path: for what is said where it is not one of ours.
+
+    shape: of its only input; None for its own, or where that is open, one glyph's. Raises ModelError.
+    """
     with _quiet(runtime):
         try:
             interpreter = interpreter_class(model_content=content, num_threads=threads)
-            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-            if len(inputs) == 1:
+            inputs = interpreter.get_input_details()
+            if shape is not None:
+                interpreter.resize_tensor_input(inputs[0]["index"], shape)
+            elif len(inputs) == 1:
                 _settle_shape(interpreter, inputs[0])
             interpreter.allocate_tensors()
-            inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
         except (ValueError, RuntimeError, TypeError, MemoryError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(f"{path}: {runtime} cannot load this model ({reason}); convert it again") from None
+    return interpreter
+
+
+def _load_engine(
+    path: Path, content: bytes, runtime: str, interpreter_class: Callable[..., Any], threads: int
+) -> _Engine:
+    interpreter = load_interpreter(path, content, runtime, interpreter_class, threads)
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     if len(inputs) != 1 or len(outputs) != 1:
         raise ModelError(
             f"{path}: a digit classifier has one input and one output, this model {len(inputs)} and {len(outputs)}"

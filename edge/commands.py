@@ -154,7 +154,7 @@ def _answer_all(
         import faulthandler
 
         faulthandler.disable()  # the parent says in one line what happened
-        reader.classifier.forget_interpreters()
+        reader.forget_interpreters()
 
     write(form.header())
     pictures = failed = 0

@@ -21,8 +21,8 @@ from typing import Any, Literal
 from edge.errors import ModelError
 
 MODEL_NAME = "digits-int8.tflite"
-PACKAGED_MODEL = Path(__file__).parent / MODEL_NAME  # where a wheel holds it
-CHECKOUT_MODEL = Path(__file__).parent.parent / "models" / MODEL_NAME
+PACKAGED_MODELS = Path(__file__).parent  # where a wheel holds them
+CHECKOUT_MODELS = Path(__file__).parent.parent / "models"
 
 LABELS_FILE = "labels.txt"
 EDGE_FILE = "edge-digits.json"
@@ -70,12 +70,14 @@ class ModelInfo:
     has_metadata: bool = False
 
 
-def default_model() -> Path:
-    """The model that ships with the package. Raises ModelError where there is none."""
-    for path in (PACKAGED_MODEL, CHECKOUT_MODEL):
-        if path.is_file():
-            return path
-    raise ModelError(f"{CHECKOUT_MODEL}: no such model; make one with 'make train convert' or name one with --model")
+def default_model(name: str = MODEL_NAME) -> Path:
+    """A model that ships with the package. Raises ModelError where there is none."""
+    for folder in (PACKAGED_MODELS, CHECKOUT_MODELS):
+        if (folder / name).is_file():
+            return folder / name
+    raise ModelError(
+        f"{CHECKOUT_MODELS / name}: no such model; make one with 'make train convert' or name one with --model"
+    )
 
 
 def read(path: str | os.PathLike[str]) -> ModelInfo:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edge.classifier import Classifier, Probabilities, describe
 from edge.decode import Page, decode, decode_page, page_of
 from edge.errors import UsageError
+from edge.line_network import DIGITS, LineNetwork
 from edge.preprocess import single_glyph
 from edge.reading import Reading
 from edge.recognize import MIN_HEIGHT, SMALLEST_PART, read_page
@@ -70,6 +71,9 @@ class DigitReader:
         if min_confidence is not None and not 0 <= min_confidence <= 1:
             raise UsageError(f"a confidence of {min_confidence:g} does not exist; it is a number from 0 to 1")
         self.classifier = Classifier(model, runtime, threads)
+        self.lines: LineNetwork | None = None
+        if {str(value) for value in range(DIGITS)} <= set(self.classifier.labels):
+            self.lines = LineNetwork(runtime=self.classifier.runtime, threads=threads)
         self.top_k = min(top_k, self.classifier.classes - (self.classifier.none_index is not None))
         self.min_confidence = self.classifier.info.rejection_threshold if min_confidence is None else min_confidence
 
@@ -109,18 +113,22 @@ class DigitReader:
         return Reading(
             page.width,
             page.height,
-            read_page(page, self._name, self.classifier.labels, self.min_confidence, smallest),
+            read_page(page, self._name, self.classifier.labels, self.min_confidence, smallest, self.lines),
         )
 
-    def _name(self, glyph: Image) -> tuple[int, float]:
-        """The best digit of a glyph, uint8 (28, 28), as an index of the labels, and its confidence."""
-        probabilities = self.classifier(glyph[None])[0]
+    def _name(self, glyph: Image) -> Probabilities:
+        """How likely each label is for a glyph, uint8 (28, 28): float32 (classes,), 0 for what is no digit."""
+        probabilities: Probabilities = self.classifier(glyph[None])[0]
         none = self.classifier.none_index
         if none is not None:
-            probabilities = probabilities.copy()
-            probabilities[none] = -1.0
-        best = int(probabilities.argmax())
-        return best, probabilities.item(best)
+            probabilities[none] = 0
+        return probabilities
+
+    def forget_interpreters(self) -> None:
+        """Make new interpreters from here on: those made before a fork lost their threads to it."""
+        self.classifier.forget_interpreters()
+        if self.lines is not None:
+            self.lines.forget_interpreters()
 
     def judge_glyphs(self, glyphs: Sequence[Image | None]) -> list[Classification]:
         """A classification for each glyph, uint8 (28, 28); None is a picture in which there was none."""

@@ -9,16 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.decode import Page
+from edge.line_network import DIGITS, Found, LineNetwork
 from edge.lines import arrange, tilt_of
 from edge.page import ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import to_glyph
 from edge.reading import Box, Digit
 from edge.rules import levelled, without_rules
+from edge.second_look import Doubt, Seen, look_again
 from edge.segment import Region, stroke_width
-from edge.split import split
+from edge.split import split, split_as
 
 Image = NDArray[np.uint8]
+Shares = NDArray[np.float32]
 
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
@@ -29,6 +32,8 @@ LEAST_TILTED = 3  # regions tell a page's tilt
 SURE = 0.9  # confidence at which a region of usual proportions is not tried to be split
 WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
+NOT_SEEN = 0.3  # times the confidence of a region in which the line network sees no digit
+MOST_LOOKED_AT = 400  # regions in doubt on a page: more is a texture, and would take seconds
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
 LEAST_ALONE = 0.75  # the same for a region that stands alone
@@ -68,39 +73,57 @@ END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A region with what the classifier says of it: `label` index of the best digit, `confidence` 0 to 1.
+    """A region with what the classifier says of it: `shares` float32 (classes,), how likely each label is.
 
     `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the classifier says.
     """
 
     region: Region
     glyph: Image
-    label: int
-    confidence: float
+    shares: Shares
     depth: float = 0.0
     refused: bool = False
+
+    @property
+    def label(self) -> int:
+        """Index of the likeliest label."""
+        return int(self.shares.argmax())
+
+    @property
+    def confidence(self) -> float:
+        """How likely that label is, 0 to 1."""
+        return self.shares.item(self.shares.argmax())
 
     def is_digit(self, threshold: float) -> bool:
         """Whether it is read as one."""
         return self.confidence >= threshold and not self.refused
 
 
-Name = Callable[[Image], tuple[int, float]]
-"""The best digit of a glyph, uint8 (28, 28), as an index, and its confidence."""
+Name = Callable[[Image], Shares]
+"""How likely each label is for a glyph, uint8 (28, 28): float32 (classes,), 0 for the label of what is no digit."""
 
 
-def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float, smallest: float) -> tuple[Digit, ...]:
+def read_page(
+    page: Page,
+    name: Name,
+    labels: tuple[str, ...],
+    threshold: float,
+    smallest: float,
+    network: LineNetwork | None = None,
+) -> tuple[Digit, ...]:
     """The digits of a page in reading order.
 
     threshold: confidence below which a region is refused. smallest: height of the smallest digit, in pixels of the
-    page's grey picture.
+    page's grey picture. network: looks again at what is in doubt, where the labels are digits; without it touching
+    digits are taken apart by trial.
     """
     depth, wide = page_depth(page.grey, page.preview, page.colour)
+    written = depth
     depth, turn = without_rules(depth, smallest)
 
     def candidate(region: Region, depth: float) -> Candidate:
         glyph = to_glyph(region)
-        return Candidate(region, glyph, *name(glyph), depth)
+        return Candidate(region, glyph, name(glyph), depth)
 
     bar = labels.index(BAR_LABEL) if BAR_LABEL in labels else None
     parts = _parts(depth, smallest)
@@ -109,12 +132,27 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
         if abs(tilt) > LEVEL_ENOUGH and len(parts.members) >= LEAST_TILTED:
             depth, turn = levelled(depth, tilt)
             parts = _parts(depth, smallest)
-    found = _judged(_candidates(parts, candidate), parts, threshold, bar)
+
+    found = _candidates(parts, candidate)
+    if network is None:
+        found = _split(found, candidate)
+    else:
+        everything = turn is not None or depth is not written
+        found = _looked_at(
+            found,
+            candidate,
+            lambda doubts, sure: look_again(doubts, sure, written, turn, network),
+            [labels.index(str(value)) for value in range(DIGITS)],
+            everything,
+        )
+    found = _judged(_without_faint(found), parts, threshold, bar)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
         thick = _parts(wide, WIDE_HEIGHT * max(depth.shape))
-        found = _with_wide(found, _judged(_candidates(thick, candidate), thick, threshold, bar), threshold)
+        found = _with_wide(
+            found, _judged(_without_faint(_candidates(thick, candidate)), thick, threshold, bar), threshold
+        )
     found = _without_surroundings(found)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
@@ -128,10 +166,90 @@ def _parts(depth: Image, smallest: float) -> Parts | None:
 
 
 def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
-    """What could be digits among a page's regions, split where that makes digits of it."""
-    if parts is None:
-        return []
-    wholes = [candidate(*parts.region(index)) for index in range(len(parts.members))]
+    """What could be digits among a page's regions."""
+    return [] if parts is None else [candidate(*parts.region(index)) for index in range(len(parts.members))]
+
+
+def _looked_at(
+    wholes: list[Candidate],
+    candidate: Callable[[Region, float], Candidate],
+    look: Callable[[list[Doubt], list[Region]], list[Seen]],
+    values: list[int],
+    everything: bool,
+) -> list[Candidate]:
+    """The candidates, those in doubt as the line network sees them: one digit, several, or none.
+
+    values: index of the label of each of the ten digits. everything: whether all are in doubt, because lines were
+    taken out of the page and strokes with them.
+    """
+    doubtful = [c for c in wholes if everything or _is_doubtful(c)][:MOST_LOOKED_AT]
+    if not doubtful:
+        return wholes
+    sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c)]
+    seen = look([Doubt(c.region, c.depth) for c in doubtful], sure)
+    held: dict[int | None, list[Seen]] = {}
+    for digit in seen:
+        held.setdefault(digit.home, []).append(digit)
+    parts = {k for digit in seen for k in digit.parts}
+    looked_at = {id(c) for c in doubtful}
+    found = [c for c in wholes if id(c) not in looked_at]
+    for k, whole in enumerate(doubtful):
+        digits = held.get(k, [])
+        if not digits:
+            if k not in parts:
+                found.append(replace(whole, shares=whole.shares * NOT_SEEN))
+            continue
+        shares = [_as_labels(digit.digit, values, len(whole.shares)) for digit in digits]
+        if len(digits) > 1:
+            found += _pieces(whole, digits, shares, candidate)
+            continue
+        fallen = [doubtful[part].region for part in digits[0].parts]
+        if fallen:
+            whole = candidate(_joined([whole.region, *fallen]), whole.depth)
+        found.append(replace(whole, shares=(whole.shares + shares[0]) / 2))
+    return found
+
+
+def _joined(regions: list[Region]) -> Region:
+    """One region of the ink of several."""
+    left, top = min(r.x for r in regions), min(r.y for r in regions)
+    right, bottom = max(r.x + r.width for r in regions), max(r.y + r.height for r in regions)
+    mask = np.zeros((bottom - top, right - left), np.uint8)
+    for r in regions:
+        view = mask[r.y - top : r.y - top + r.height, r.x - left : r.x - left + r.width]
+        np.maximum(view, r.mask, out=view)
+    return Region(left, top, right - left, bottom - top, mask)
+
+
+def _is_doubtful(whole: Candidate) -> bool:
+    region = whole.region
+    wide = region.width > WIDE * region.height
+    return (whole.confidence < SURE or wide) and region.width < LONGEST * region.height
+
+
+def _pieces(
+    whole: Candidate, digits: list[Seen], shares: list[Shares], candidate: Callable[[Region, float], Candidate]
+) -> list[Candidate]:
+    """A region taken apart into the digits that were seen in it; shares: how likely each label is for each of them."""
+
+    def judge(piece: Region, number: int) -> tuple[Candidate, float]:
+        cut = candidate(piece, whole.depth)
+        cut = replace(cut, shares=(cut.shares + shares[number]) / 2)
+        return cut, cut.shares.item(shares[number].argmax())
+
+    spans = [(digit.digit.left - whole.region.x, digit.digit.right - whole.region.x) for digit in digits]
+    return split_as(whole.region, spans, judge)
+
+
+def _as_labels(digit: Found, values: list[int], classes: int) -> Shares:
+    """How likely each label is for a digit seen in its line: float32 (classes,)."""
+    shares = np.zeros(classes, np.float32)
+    shares[values] = digit.shares
+    return shares
+
+
+def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
+    """The candidates, those in doubt taken apart where that makes digits of them."""
     sure = [c for c in wholes if c.confidence >= SURE]
     found: list[Candidate] = []
     judged = 0
@@ -144,8 +262,7 @@ def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candid
             cut = candidate(piece, deep)
             return cut, cut.confidence
 
-        unsure = whole.confidence < SURE or region.width > WIDE * region.height
-        if unsure and judged < MOST_JUDGED and region.width < LONGEST * region.height:
+        if _is_doubtful(whole) and judged < MOST_JUDGED:
             pieces = split(region, judge, whole.confidence)
             # Cut often enough, a word falls into digits: what stands alone has to fall into clear ones.
             least = LEAST_PIECE if any(_is_beside(region, c.region) for c in sure) else LEAST_ALONE
@@ -153,7 +270,7 @@ def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candid
                 found += [piece.answer for piece in pieces]
                 continue
         found.append(whole)
-    return _without_faint(found)
+    return found
 
 
 def _is_beside(region: Region, other: Region) -> bool:

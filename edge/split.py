@@ -5,8 +5,9 @@ Segmentation by recognition, as in Casey and Lecolinet, "A Survey of Methods and
 with the best product of confidences wins.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 import cv2
@@ -31,6 +32,7 @@ SHRED = 0.1  # of a piece's ink: what is smaller and not connected to it is the 
 NARROWEST, WIDEST = 0.10, 1.35  # of the height: a digit's width
 LOWEST = 0.42  # of the height of the whole: a digit's
 LEAST_INK = 0.04  # of the whole ink
+SPAN_SLACK = 0.25  # of the height: a cut lies no farther from the end of the digit that it cuts off
 EMPTY = 127  # a pixel with less ink is paper
 
 
@@ -75,6 +77,45 @@ def split(region: Region, judge: Callable[[Region], tuple[Answer, float]], alone
                 best[end] = (score, [*before[1], Piece(answer, likelihood)])
     found = best[last]
     return found[1] if found is not None and found[0] > alone else []
+
+
+def split_as(
+    region: Region, spans: Sequence[tuple[float, float]], judge: Callable[[Region, int], tuple[Answer, float]]
+) -> list[Answer]:
+    """The pieces of a region that holds as many digits as there are spans, from left to right.
+
+    spans: where each digit begins and ends, in pixels from the region's left side, about. judge: what a candidate for
+    the digit of that number is, and how likely. Where no cuts fit the spans, straight ones between them are taken.
+    """
+    height, width = region.mask.shape
+    edges = [np.zeros(height), *_cuts(region.mask), np.full(height, float(width))]
+    places = [float(edge.mean()) for edge in edges]
+    total = float(np.count_nonzero(region.mask > EMPTY))
+    slack = SPAN_SLACK * height
+    best: dict[int, tuple[float, list[Answer]]] = {0: (1.0, [])}
+    for number, (left, right) in enumerate(spans):
+        last = number == len(spans) - 1
+        reached: dict[int, tuple[float, list[Answer]]] = {}
+        for start, (likelihood, before) in best.items():
+            if number and abs(places[start] - left) > slack:
+                continue
+            for end in [len(edges) - 1] if last else range(start + 1, len(edges) - 1):
+                if not last and abs(places[end] - right) > slack:
+                    continue
+                piece = _between(region, edges[start], edges[end], total)
+                if piece is None:
+                    continue
+                answer, likely = judge(piece, number)
+                if end not in reached or likelihood * likely > reached[end][0]:
+                    reached[end] = (likelihood * likely, [*before, answer])
+        best = reached
+    found = best.get(len(edges) - 1)
+    if found is not None:
+        return found[1]
+    middles = [(one[1] + other[0]) / 2 for one, other in pairwise(spans)]
+    straight = [np.zeros(height), *(np.full(height, at) for at in sorted(middles)), np.full(height, float(width))]
+    pieces = [_between(region, left, right, 0.0) for left, right in pairwise(straight)]
+    return [judge(piece, number)[0] for number, piece in enumerate(pieces) if piece is not None]
 
 
 def _cuts(mask: Image) -> list[Floats]:

@@ -58,14 +58,14 @@ def render(images: Image, seed: int | list[int], *, light_part: float = LIGHT_PA
     rng = np.random.default_rng(seed)
     rendered = np.empty_like(images)
     for k, (image, light) in enumerate(zip(images, rng.random(len(images)) < light_part, strict=True)):
-        rendered[k] = _light(image, rng) if light else rewritten(image, rng)
+        rendered[k] = jittered(image, rng) if light else rewritten(image, rng)
     return rendered
 
 
 def rewritten(image: Image, rng: np.random.Generator) -> Image:
     """One digit, drawn and photographed anew, as the device's preprocessing brings it back: uint8 (28, 28)."""
     glyph = single_glyph(photographed(image, rng))
-    return _light(image, rng) if glyph is None or _is_blot(glyph) else glyph
+    return jittered(image, rng) if glyph is None or _is_blot(glyph) else glyph
 
 
 def _is_blot(glyph: Image) -> bool:
@@ -76,7 +76,7 @@ def _is_blot(glyph: Image) -> bool:
 
 def photographed(image: Image, rng: np.random.Generator) -> Image:
     """A small grey picture, uint8 (height, width), of the digit in a glyph: another hand, pen and paper."""
-    ink = _redrawn(image, rng)
+    ink = redrawn(image, rng)
     if rng.random() < 0.2:
         return _scanned(ink, rng)
     for mark, chance in _MARKS:
@@ -91,7 +91,7 @@ def photographed(image: Image, rng: np.random.Generator) -> Image:
     return picture
 
 
-def _light(image: Image, rng: np.random.Generator) -> Image:
+def jittered(image: Image, rng: np.random.Generator) -> Image:
     """The glyph with a small affine jitter, still in MNIST's frame."""
     if rng.random() < 0.15:
         return image
@@ -109,7 +109,7 @@ def _light(image: Image, rng: np.random.Generator) -> Image:
     return cv2.warpAffine(image, np.column_stack([linear, shift]), (GLYPH_SIZE, GLYPH_SIZE), flags=cv2.INTER_LINEAR)
 
 
-def _redrawn(image: Image, rng: np.random.Generator) -> Image:
+def redrawn(image: Image, rng: np.random.Generator) -> Image:
     """The digit's ink, uint8 (side, side), at a higher resolution: another slant, another hand, another pen."""
     height = int(rng.integers(*DIGIT_HEIGHT))
     side = int(height * rng.uniform(*MARGIN)) + 2
@@ -137,11 +137,12 @@ def _redrawn(image: Image, rng: np.random.Generator) -> Image:
         bend = cv2.resize(bend, (side, side), interpolation=cv2.INTER_CUBIC)
         map_x, map_y = map_x + bend[:, :, 0], map_y + bend[:, :, 1]
     ink = cv2.remap(image, map_x, map_y, cv2.INTER_CUBIC)
-    ink = _sharpened(ink, rng.uniform(80, 170), rng.uniform(1.5, 5))
+    ink = sharpened(ink, rng.uniform(80, 170), rng.uniform(1.5, 5))
     return _other_pen(ink, unit, rng)
 
 
-def _sharpened(ink: Image, threshold: float, slope: float) -> Image:
+def sharpened(ink: Image, threshold: float, slope: float) -> Image:
+    """The ink with its edges at a grey level, so many times as steep."""
     levels = np.arange(256, dtype=np.float32)
     return cv2.LUT(ink, np.clip((levels - threshold) * slope + 127, 0, 255).astype(np.uint8))
 

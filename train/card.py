@@ -63,6 +63,15 @@ The letters are {letters:,}, of {fonts} handwriting fonts none of whose glyphs w
 `{characters}` in each. The other rows are {others:,} glyphs from digits, fonts and photographs that the training did
 not see, rendered as a camera would show them."""
 
+LINES = """\
+Where a glyph alone leaves a doubt on a page (`edge-digits read`), a second network reads the line around it, as a
+whole: {parameters:,} parameters, {size:.1f} KB in int8 (`lines-int8.tflite`). For every two pixels along a line of
+writing it says which digit has its middle there, if any, and where that digit's sides are. It was trained on
+{lines:,} lines of MNIST's training digits, drawn anew for every one of its {epochs} epochs (`train/line_images.py`):
+near, touching, uneven, in cells and frames, on ruled and squared paper, beside words and other lines.
+Of {digits_of} lines of validation digits drawn the same way, with other fonts, it reads {exact:.1%} exactly in int8
+({source:.1%} before quantization): they are made to be hard."""
+
 PAGES = """\
 Synthetic pages of MNIST's test digits (`train/scenes.py`), never trained on. *Normal*: turned by up to 5°, contrast
 from 0.35, a tenth of the neighbours touching, a third of the pages ruled. *Hard*: turned by up to 15°, contrast from
@@ -104,6 +113,7 @@ def write_card(out: Path) -> None:
         *_conversion(metrics.get("conversion")),
         *_refusal(metrics.get("refusal")),
         *_elsewhere(metrics.get("elsewhere")),
+        *_lines(out / "lines.json"),
         *_scenes(metrics.get("scenes")),
         *_seeds(metrics.get("seeds")),
         "## The report",
@@ -264,6 +274,27 @@ def _elsewhere(sets: dict[str, Any] | None) -> list[str]:
         "### Pictures it never saw, int8, read as the device does (`python -m train.measure`)",
         _table(header, rows),
     ]
+
+
+def _lines(path: Path) -> list[str]:
+    """The network that reads whole lines: what its training and its conversion record."""
+    if not path.is_file():
+        return []
+    record = json.loads(path.read_text())
+    if "conversion" not in record:
+        return []
+    found, profile = record["conversion"], record["profile"]
+    text = LINES.format(
+        parameters=record["parameters"],
+        size=found["bytes"] / 1000,
+        lines=profile["lines"],
+        epochs=len(record["history"]),
+        digits_of=found["lines"],
+        exact=found["int8"]["lines_exact"],
+        source=found["keras"]["lines_exact"],
+    )
+    parts = ["### The line network (`python -m train.line_network`, `python -m convert.line_network`)", text]
+    return [*parts, record["note"]] if record.get("note") else parts
 
 
 def _scenes(scenes: dict[str, Any] | None) -> list[str]:

@@ -1,5 +1,7 @@
 """The network: a small stack of 3x3 convolutions."""
 
+from pathlib import Path
+
 import keras
 from keras import layers
 
@@ -27,3 +29,10 @@ def digit_network(classes: int, widths: tuple[int, ...] = STUDENT_WIDTHS, *, nam
             network.append(layers.MaxPooling2D())
     network += [layers.Flatten(), layers.Dropout(DROPOUT), layers.Dense(classes, name="logits")]
     return keras.Sequential(network, name=name)
+
+
+def save(model: keras.Model, path: Path) -> None:
+    """Writes a network whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial.keras")
+    model.save(partial)
+    partial.replace(path)

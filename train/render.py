@@ -23,6 +23,11 @@ _images: Image
 def _start_worker(images: Image) -> None:
     global _images
     _images = images
+    settle_worker()
+
+
+def settle_worker() -> None:
+    """What a process that draws samples for a training does first."""
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()

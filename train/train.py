@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from train.augment import render
 from train.calibration import expected_calibration_error, fit_temperature, negative_log_likelihood, softmax
 from train.data import NONE, DataError, Dataset
-from train.model import STUDENT_WIDTHS, TEACHER_WIDTHS, digit_network
+from train.model import STUDENT_WIDTHS, TEACHER_WIDTHS, digit_network, save
 from train.negatives import Negatives, is_digit_like, make_negatives
 from train.render import Renderer
 from train.strokes import FORMS, drawn_digits
@@ -219,7 +219,7 @@ def train(
     except KeyboardInterrupt:
         interrupted = True
     model = _best(folder, len(outputs))
-    _save(model, out / "digits.keras")
+    save(model, out / "digits.keras")
     record = {
         "data": {"name": data.name, "checksums": data.checksums, "sha256": data.checksum},
         "labels": list(outputs),
@@ -457,8 +457,8 @@ class _Fit:
             run.history.append({"loss": round(float(fitted.history["loss"][0]), 5), **measured, "seconds": seconds})
             if measured["score"] > run.best_score:
                 run.best_score, run.best_epoch = measured["score"], run.epoch
-                _save(model, best)
-            _save(model, latest)
+                save(model, best)
+            save(model, latest)
             _replace(state, json.dumps(asdict(run)))
             print(
                 f"{title}  loss {run.history[-1]['loss']:.4f}  validation {measured['validation_accuracy']:.2%}"
@@ -533,12 +533,6 @@ class _Fit:
 
 def _accuracy(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     return round(float(np.mean(logits.argmax(axis=1) == labels)), 6)
-
-
-def _save(model: keras.Model, path: Path) -> None:
-    partial = path.with_name(f".{path.name}.partial.keras")
-    model.save(partial)
-    partial.replace(path)
 
 
 def _replace(path: Path, text: str) -> None:

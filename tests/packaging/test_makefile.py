@@ -23,7 +23,7 @@ def copy(tmp_path_factory) -> Path:
     for name in ("edge", "samples", "requirements"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "models").mkdir()
-    for name in ("Makefile", "models/digits-int8.tflite"):
+    for name in ("Makefile", "models/digits-int8.tflite", "models/lines-int8.tflite"):
         shutil.copy(ROOT / name, folder / name)
     return folder
 

@@ -6,19 +6,25 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
-def test_wheel_holds_the_edge_package_and_its_model_alone(wheel):
+MODELS = ("digits-int8.tflite", "lines-int8.tflite")
+
+
+def test_wheel_holds_the_edge_package_and_its_models_alone(wheel):
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
     sources = {f"edge/{path.name}" for path in (ROOT / "edge").iterdir() if path.suffix == ".py"}
-    assert inside == sources | {"edge/py.typed", "edge/digits-int8.tflite"}
+    assert inside == sources | {"edge/py.typed", *(f"edge/{name}" for name in MODELS)}
 
 
-def test_model_in_the_wheel_is_the_one_in_models(wheel):
+@pytest.mark.parametrize("name", MODELS)
+def test_models_in_the_wheel_are_those_in_models(wheel, name):
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read("edge/digits-int8.tflite") == (ROOT / "models/digits-int8.tflite").read_bytes()
+        assert archive.read(f"edge/{name}") == (ROOT / "models" / name).read_bytes()
 
 
 def test_wheel_says_who_and_what_it_is(wheel):

@@ -1,0 +1,450 @@
+"""Lines of writing as the line network sees them: drawn anew for each round, with the truth of every column.
+
+Digits of MNIST's training half, in other hands and pens, in a row: apart, near, touching, one under another's bar.
+With them what stands on real pages beside them: ruling, squares, cells, frames, words, symbols, the lines above and
+below, dirt. None of it shares code or data with the pages of `train/scenes.py`, which only measure.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from edge.line_network import COLUMN, DIGIT_HEIGHT, LINE_HEIGHT
+from train.augment import jittered, redrawn, sharpened
+from train.letters import LETTERS, LOOK_ALIKES, SYMBOLS, opened, printed_fonts
+from train.strokes import smooth
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+SCALE = 2  # canvas pixels a pixel of the line image
+TRAIN_WIDTH = 224  # pixels: six to nine digits
+BLANK = 10  # the class of a column in which no digit has its middle
+
+MOST_DIGITS = 9
+FEW_PART = 0.5  # of the lines hold some number of digits, the others as many as fit
+SIZES = (0.72, 1.32)  # of DIGIT_HEIGHT: the digits of a line, whose height the device only estimates
+JITTER = (0.08, 0.3)  # a digit's size strays so far from its line's: in most lines, in the others
+LIGHT_PART = 0.5  # of the digits keep their own form, but for a little slant; the others are written anew
+SMOOTH = 3  # times MNIST's resolution, in which their edges are drawn
+EDGE_LEVELS, EDGE_SLOPES = (85.0, 165.0), (1.5, 5.0)  # grey levels; times as steep
+UNEVEN_PART = 0.15  # of the lines
+BASELINE = 0.05  # of the height, standard deviation around the line
+SHIFT = 3.0  # pixels: the line's middle lies so far off the image's
+SLOPE = 0.035  # pixels a pixel: what is left of the page's tilt
+
+TOUCHING_PART, NEAR_PART, WIDE_PART = 0.3, 0.15, 0.07  # of the gaps
+TOUCHING_LINES = 0.75  # of the lines have such gaps at all
+OVERLAP = (0.0, 0.09)  # of DIGIT_HEIGHT: how deep touching inks run into each other
+NEAR, APART, WIDE = (0.0, 0.12), (0.1, 0.8), (0.8, 2.0)  # of DIGIT_HEIGHT: gaps of paper
+LEAST_PITCH = 0.24  # of DIGIT_HEIGHT: the middles of two digits are no nearer
+
+WORD_PART = 0.25  # of the lines hold words, or symbols
+ONLY_WORDS_PART = 0.06  # and so many nothing else
+SYMBOL_PART = 0.08
+NEIGHBOUR_PART = 0.3  # of the lines have another right above or below
+RULED_PART, SQUARED_PART = 0.25, 0.15
+CELLS_PART, FRAME_PART = 0.14, 0.08
+SCRIBBLE_PART = 0.08
+TORN_PART = 0.08
+WORDS_KEPT = 1500  # words are drawn once
+
+TARGET = 1.0  # columns: so near to a digit's middle a column names it,
+IGNORED = 1.7  # and up to here it may
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Line images with their truth.
+
+    `images`: uint8 (n, LINE_HEIGHT, width). `classes`: int64 (n, columns), BLANK or the digit whose middle is there.
+    `weights`: float32 (n, columns), 0 where either is right. `boxes`: float32 (n, columns, 4), how far the digit's
+    sides are from the column's middle (left, right) and from the top (top, bottom), in pixels of DIGIT_HEIGHT;
+    meaningful where there is a digit.
+    """
+
+    images: Image
+    classes: NDArray[np.int64]
+    weights: Floats
+    boxes: Floats
+
+
+def draw_lines(digits: Image, labels: NDArray[np.integer], count: int, seed: int | list[int], split: str) -> Lines:
+    """Lines from `digits` uint8 (n, 28, 28) with their values; the same for the same seed.
+
+    split: of the fonts that words are drawn from. Raises train.data.DataError where they cannot be had.
+    """
+    rng = np.random.default_rng(seed)
+    words = _words(split)
+    columns = TRAIN_WIDTH // COLUMN
+    images = np.empty((count, LINE_HEIGHT, TRAIN_WIDTH), np.uint8)
+    classes = np.full((count, columns), BLANK, np.int64)
+    weights = np.ones((count, columns), np.float32)
+    boxes = np.zeros((count, columns, 4), np.float32)
+    for k in range(count):
+        images[k], placed = _Line(rng, digits, labels, words).drawn()
+        _mark(placed, classes[k], weights[k], boxes[k])
+    return Lines(images, classes, weights, boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A digit in the line, its box in pixels of the image."""
+
+    value: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+def _mark(placed: Sequence[_Placed], classes: NDArray[np.int64], weights: Floats, boxes: Floats) -> None:
+    """Writes the truth of each column: its class, whether it counts, and the box."""
+    middles = (np.arange(len(classes)) + 0.5) * COLUMN
+    for digit in placed:
+        off = np.abs(middles - (digit.left + digit.right) / 2) / COLUMN
+        weights[(off < IGNORED) & (classes == BLANK)] = 0
+        here = off < TARGET
+        classes[here], weights[here] = digit.value, 1
+        boxes[here] = np.stack(
+            [
+                middles[here] - digit.left,
+                digit.right - middles[here],
+                np.full(here.sum(), digit.top),
+                np.full(here.sum(), digit.bottom),
+            ],
+            axis=1,
+        ) / np.float32(DIGIT_HEIGHT)
+        if digit.left < 0 or digit.right > len(classes) * COLUMN:  # cut off by the image's end
+            weights[off * COLUMN <= (digit.right - digit.left) / 2] = 0
+
+
+class _Line:
+    """One line in the making, on canvases SCALE times as large as the image."""
+
+    def __init__(
+        self, rng: np.random.Generator, digits: Image, labels: NDArray[np.integer], words: Sequence[Image]
+    ) -> None:
+        self.rng, self.digits, self.labels, self.words = rng, digits, labels, words
+        self.height, self.width = LINE_HEIGHT * SCALE, TRAIN_WIDTH * SCALE
+        self.ink: Image = np.zeros((self.height, self.width), np.uint8)
+        self.printed: Image = np.zeros_like(self.ink)
+        self.size = DIGIT_HEIGHT * SCALE * rng.uniform(*SIZES)
+        self.jitter = JITTER[1] if rng.random() < UNEVEN_PART else JITTER[0]
+        self.middle = self.height / 2 + SCALE * rng.uniform(-SHIFT, SHIFT)
+        self.slope = rng.uniform(-SLOPE, SLOPE)
+        self.placed: list[_Placed] = []
+
+    def drawn(self) -> tuple[Image, list[_Placed]]:
+        """The image, uint8 (LINE_HEIGHT, TRAIN_WIDTH), and its digits."""
+        rng = self.rng
+        only_words = rng.random() < ONLY_WORDS_PART
+        x = rng.uniform(-0.5, 2.5) * self.size
+        if only_words or rng.random() < WORD_PART / 2:
+            x = self._word(x)
+        if not only_words:
+            x = self._digits(x)
+        if only_words or rng.random() < WORD_PART / 2:
+            self._word(x + rng.uniform(0.5, 1.5) * self.size)
+        if rng.random() < NEIGHBOUR_PART:
+            self._neighbours()
+        if rng.random() < SCRIBBLE_PART:
+            self._scribble()
+        self._rules()
+        return self._photographed(), self.placed
+
+    def _digits(self, x: float) -> float:
+        """Writes digits from x on; says where they end."""
+        rng = self.rng
+        meant = int(rng.integers(1, MOST_DIGITS, endpoint=True)) if rng.random() < FEW_PART else MOST_DIGITS
+        sociable = rng.random() < TOUCHING_LINES
+        cells = rng.random() < CELLS_PART
+        framed = not cells and rng.random() < FRAME_PART
+        pitch = self.size * rng.uniform(1.0, 1.6)
+        first, before, at = x, None, x
+        top = bottom = self.middle
+        count = 0
+        for k in range(meant):
+            index = int(rng.integers(len(self.digits)))
+            mask = self._digit(self.digits[index])
+            height, width = mask.shape
+            y = self.middle + self.slope * (at - self.width / 2) + self.size / 2 - height
+            y = round(y + rng.normal() * BASELINE * self.size)
+            if cells:
+                at = first + k * pitch + (pitch - width) * rng.uniform(0.2, 0.8)
+            elif before is not None:
+                at = self._next(before, mask, y, sociable)
+            left = round(at)
+            if left > self.width - 4:
+                break
+            self._lay(mask, left, y)
+            box = _Placed(int(self.labels[index]), *(v / SCALE for v in (left, y, left + width, y + height)))
+            self.placed.append(box)
+            top, bottom = min(top, y), max(bottom, y + height)
+            before = (mask, left, y)
+            count += 1
+        end = first + count * pitch if cells else (before[1] + before[0].shape[1] if before else x)
+        if cells:
+            self._cells(first, pitch, count, top, bottom)
+        elif framed:
+            room = self.size * rng.uniform(0.1, 0.5)
+            self._cells(first - room, end - first + 2 * room, 1, top, bottom)
+        if rng.random() < SYMBOL_PART:
+            end = self._word(end + rng.uniform(0.1, 0.6) * self.size, symbols=True)
+        return end
+
+    def _digit(self, glyph: Image) -> Image:
+        """A digit's ink, cut tight, in the line's size."""
+        rng = self.rng
+        if rng.random() < LIGHT_PART:
+            ink = cv2.resize(jittered(glyph, rng), None, fx=SMOOTH, fy=SMOOTH, interpolation=cv2.INTER_CUBIC)
+            ink = sharpened(ink, rng.uniform(*EDGE_LEVELS), rng.uniform(*EDGE_SLOPES))
+        else:
+            ink = redrawn(glyph, rng)
+        x, y, w, h = cv2.boundingRect(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
+        if min(w, h) == 0:
+            ink, (x, y, w, h) = glyph, cv2.boundingRect(glyph)
+        height = self.size * (1 + rng.uniform(-self.jitter, self.jitter))
+        scale = min(height / h, 1.3 * height / w)
+        size = (max(3, round(w * scale)), max(4, round(h * scale)))
+        cut = ink[y : y + h, x : x + w]
+        return np.asarray(cv2.resize(cut, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR))
+
+    def _next(self, before: tuple[Image, int, int], mask: Image, y: int, sociable: bool) -> float:
+        """Where the next digit begins."""
+        rng = self.rng
+        left, x, top = before
+        unit = DIGIT_HEIGHT * SCALE
+        choice = rng.random()
+        if sociable and choice < TOUCHING_PART + NEAR_PART:
+            meet = _contact(left, mask, y - top)
+            if meet is not None:
+                gap = -rng.uniform(*OVERLAP) if choice < TOUCHING_PART else rng.uniform(*NEAR)
+                nearest = x + left.shape[1] / 2 + LEAST_PITCH * unit - mask.shape[1] / 2
+                return max(x + meet + gap * unit, nearest)
+        gap = rng.uniform(*(WIDE if choice > 1 - WIDE_PART else APART))
+        return float(x + left.shape[1] + gap * unit)
+
+    def _lay(self, mask: Image, left: int, top: int, on: Image | None = None) -> None:
+        """Stamps ink, as much of it as lies on the canvas."""
+        canvas = self.ink if on is None else on
+        x0, y0 = max(left, 0), max(top, 0)
+        x1, y1 = min(left + mask.shape[1], self.width), min(top + mask.shape[0], self.height)
+        if x0 < x1 and y0 < y1:
+            view = canvas[y0:y1, x0:x1]
+            np.maximum(view, mask[y0 - top : y1 - top, x0 - left : x1 - left], out=view)
+
+    def _word(self, x: float, *, symbols: bool = False) -> float:
+        """Writes a word, or a symbol; says where it ends."""
+        rng = self.rng
+        kept = _symbols() if symbols else self.words
+        mask = kept[int(rng.integers(len(kept)))]
+        scale = self.size * rng.uniform(0.6, 1.15) / WORD_SIZE
+        size = (max(2, round(mask.shape[1] * scale)), max(2, round(mask.shape[0] * scale)))
+        mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
+        foot = self.middle + self.size / 2 + self.slope * (x - self.width / 2)
+        if symbols:
+            foot -= rng.uniform(0, 0.6) * self.size
+        self._lay(mask, round(x), round(foot - mask.shape[0] * rng.uniform(0.8, 1)))
+        return x + mask.shape[1] + rng.uniform(0.3, 2) * self.size
+
+    def _neighbours(self) -> None:
+        """The feet of the line above, or the heads of the one below."""
+        rng = self.rng
+        above = rng.random() < 0.5
+        pitch = self.size * rng.uniform(1.0, 1.6) * (-1 if above else 1)
+        x = rng.uniform(-1, 3) * self.size
+        for _ in range(int(rng.integers(1, 7))):
+            mask = self._digit(self.digits[int(rng.integers(len(self.digits)))])
+            y = self.middle + self.slope * (x - self.width / 2) + pitch + self.size / 2 - mask.shape[0]
+            # What is in the image's middle would be a digit of the line.
+            limit = self.middle - 0.55 * self.size - mask.shape[0]
+            y = min(y, limit) if above else max(y, self.middle + 0.55 * self.size)
+            self._lay(mask, round(x), round(y))
+            x += mask.shape[1] + rng.uniform(0.05, 0.8) * self.size
+
+    def _scribble(self) -> None:
+        """A stroke that means nothing, or dirt."""
+        rng = self.rng
+        for _ in range(int(rng.integers(1, 4))):
+            span = rng.uniform(0.1, 1.5, 2) * self.size
+            points = smooth(rng.random((int(rng.integers(2, 6)), 2))) * span
+            points += (rng.uniform(0, self.width), rng.uniform(0, self.height))
+            # Ink over a digit could make another of it: dirt lies where there is paper.
+            clear = [
+                points[:, 0].max() < p.left * SCALE - 4
+                or points[:, 0].min() > p.right * SCALE + 4
+                or points[:, 1].max() < p.top * SCALE - 4
+                or points[:, 1].min() > p.bottom * SCALE + 4
+                for p in self.placed
+            ]
+            if all(clear):
+                width = max(1, round(self.size * rng.uniform(0.03, 0.14)))
+                cv2.polylines(self.ink, [np.rint(points * 16).astype(np.int32)], False, 255, width, cv2.LINE_AA, 4)
+
+    def _rules(self) -> None:
+        """Ruling or squares, seldom level to the pixel."""
+        rng = self.rng
+        choice = rng.random()
+        if choice >= RULED_PART + SQUARED_PART:
+            return
+        squared = choice < SQUARED_PART
+        step = self.size * (rng.uniform(0.45, 1.3) if squared else rng.uniform(1.1, 2.5))
+        lean = self.slope + rng.normal() * 0.008
+        width = max(1, round(SCALE * rng.uniform(0.7, 2.2)))
+        strength = rng.uniform(60, 255)
+        at = rng.uniform(-1, 0) * step + (0 if squared else self.middle + self.size / 2 - 2 * step)
+        while at < self.height + self.width * abs(lean):
+            self._stroke(
+                (-2, at - lean * self.width / 2), (self.width + 2, at + lean * self.width / 2), strength, width
+            )
+            at += step
+        if squared:
+            at = rng.uniform(-1, 0) * step
+            while at < self.width + 10:
+                self._stroke((at + lean * self.height, -2), (at, self.height + 2), strength, width)
+                at += step
+
+    def _cells(self, left: float, pitch: float, count: int, top: float, bottom: float) -> None:
+        """Cells around digits, or one frame; not always all of them are there."""
+        rng = self.rng
+        top, bottom = top - self.size * rng.uniform(0.05, 0.35), bottom + self.size * rng.uniform(0.05, 0.35)
+        width = max(1, round(SCALE * rng.uniform(0.7, 2.6)))
+        strength = rng.uniform(110, 255)
+        lean = self.slope + rng.normal() * 0.01
+        right = left + count * pitch
+
+        def at(x: float, y: float) -> tuple[float, float]:
+            return x - lean * (y - self.middle), y + lean * (x - self.width / 2)
+
+        apart = rng.random() < 0.2  # each cell a box of its own
+        upright = not apart and rng.random() < 0.15  # only the separators are left
+        for k in range(count + 1):
+            x = left + k * pitch
+            if rng.random() < 0.95:
+                self._stroke(at(x, top), at(x, bottom), strength, width)
+            if apart and 0 < k < count:
+                self._stroke(at(x + 0.1 * pitch, top), at(x + 0.1 * pitch, bottom), strength, width)
+        if not upright:
+            for y in (top, bottom):
+                if rng.random() < 0.93:
+                    self._stroke(at(left, y), at(right, y), strength, width)
+
+    def _stroke(self, start: tuple[float, float], end: tuple[float, float], strength: float, width: int) -> None:
+        points = np.rint(np.array([start, end]) * 16).astype(np.int32)
+        cv2.polylines(self.printed, [points], False, int(strength), width, cv2.LINE_AA, 4)
+
+    def _photographed(self) -> Image:
+        """Ink and print as the depth of a photograph shows them, uint8 (LINE_HEIGHT, TRAIN_WIDTH)."""
+        rng = self.rng
+        ink = self.ink.astype(np.float32) / 255
+        if rng.random() < 0.25:  # a dry pen, pencil, chalk
+            cell = rng.uniform(1.5, 6)
+            ink *= np.clip(0.9 + rng.uniform(0.1, 0.35) * _noise(rng, ink.shape, cell), 0.35, 1)
+        if rng.random() < 0.12:  # light falls off, or a line was taken out
+            ink *= cv2.resize(rng.uniform(0.45, 1, (2, 5)).astype(np.float32), (self.width, self.height))
+        picture = ink * rng.uniform(0.65, 1.0) * 255
+        if self.printed.any():
+            printed = self.printed.astype(np.float32)
+            picture = np.maximum(picture, printed * (1 - ink))
+            if rng.random() < 0.3:  # what a removal of lines leaves
+                gone = cv2.resize(rng.random((4, 14)).astype(np.float32), (self.width, self.height)) > 0.5
+                picture[gone & (self.printed > 40)] = 0
+        if rng.random() < TORN_PART:  # and of strokes that ran along one
+            row, thick = int(rng.integers(self.height)), int(rng.integers(1, 3 * SCALE))
+            picture[row : row + thick, : int(rng.integers(self.width))] *= rng.uniform(0, 0.5)
+        size = (TRAIN_WIDTH, LINE_HEIGHT)
+        if rng.random() < 0.35:
+            part = rng.uniform(0.45, 0.95)
+            small = (round(size[0] * part), round(size[1] * part))
+            picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+        else:
+            picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        if rng.random() < 0.6:
+            picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.3, 1.2))
+        picture = picture * rng.uniform(0.9, 1.3) + rng.uniform(0, 14) * _noise(rng, picture.shape, rng.uniform(1, 2))
+        if rng.random() < 0.4:
+            picture += rng.uniform(0, 14) * _noise(rng, picture.shape, rng.uniform(4, 20))
+        return np.clip(picture - rng.uniform(0, 14), 0, 255).astype(np.uint8)
+
+
+def _contact(left: Image, right: Image, down: int) -> int | None:
+    """How far right of `left`'s left side `right` begins where their inks first meet; None where they never do.
+
+    down: how much lower the top of `right` lies.
+    """
+    first, last = max(0, down), min(len(left), len(right) + down)
+    if first >= last:
+        return None
+    one, other = left[first:last] > 127, right[first - down : last - down] > 127
+    rows = one.any(axis=1) & other.any(axis=1)
+    if not rows.any():
+        return None
+    ends = one.shape[1] - one[rows, ::-1].argmax(axis=1)
+    return int((ends - other[rows].argmax(axis=1)).max())
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> Floats:
+    """Noise of about unit deviation in grains `cell` pixels wide."""
+    small = (max(2, int(shape[0] / cell) + 1), max(2, int(shape[1] / cell) + 1))
+    field = rng.standard_normal(small, dtype=np.float32)
+    return np.asarray(cv2.resize(field, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+# Words --------------------------------------------------------------------------------------------------------------
+
+WORD_SIZE = 64  # pixels: height of the capitals
+_FONT_SIZE = 88  # points for about that
+
+
+def _drawn_word(text: str, font: ImageFont.FreeTypeFont) -> Image | None:
+    left, top, right, bottom = font.getbbox(text)
+    canvas = PillowImage.new("L", (int(right - left) + 16, int(bottom - top) + 16))
+    ImageDraw.Draw(canvas).text((8 - left, 8 - top), text, fill=255, font=font)
+    ink = np.asarray(canvas, np.uint8)
+    x, y, w, h = cv2.boundingRect(ink)
+    return None if min(w, h) == 0 else np.ascontiguousarray(ink[y : y + h, x : x + w])
+
+
+@cache
+def _words(split: str) -> list[Image]:
+    """Words and letters in handwriting fonts, capitals about WORD_SIZE high."""
+    from train.fonts import font_files
+
+    fonts = [font.font_variant(size=_FONT_SIZE) for font in opened(font_files(split).values())]
+    rng = np.random.default_rng(len(fonts))
+
+    def text() -> str:
+        # A letter alone must be no look-alike of a digit; within a word it is a letter.
+        long = rng.random() < 0.75
+        letters = LETTERS + LOOK_ALIKES.lower() if long else LETTERS
+        word = "".join(letters[int(rng.integers(len(letters)))] for _ in range(int(rng.integers(3, 8)) if long else 1))
+        return word.capitalize() if long and rng.random() < 0.3 else word
+
+    return _collected(text, fonts, rng, WORDS_KEPT)
+
+
+@cache
+def _symbols() -> list[Image]:
+    fonts = [font.font_variant(size=_FONT_SIZE) for font in printed_fonts()]
+    rng = np.random.default_rng(len(fonts))
+    symbols = SYMBOLS.replace("|", "") + ".,€%"
+    return _collected(lambda: symbols[int(rng.integers(len(symbols)))], fonts, rng, WORDS_KEPT // 10)
+
+
+def _collected(
+    text: Callable[[], str], fonts: Sequence[ImageFont.FreeTypeFont], rng: np.random.Generator, count: int
+) -> list[Image]:
+    kept: list[Image] = []
+    while len(kept) < count:
+        drawn = _drawn_word(text(), fonts[int(rng.integers(len(fonts)))])
+        if drawn is not None:
+            kept.append(drawn)
+    return kept
