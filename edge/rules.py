@@ -155,6 +155,8 @@ def _lines(ink: _Ink, axis: int, window: float, length: float) -> Image:
         share = cv2.blur(cv2.dilate(mask, _across(3, axis)), _along(size, axis), borderType=cv2.BORDER_REPLICATE)
         enough = cv2.threshold(share, round(255 * least), 255, cv2.THRESH_BINARY)[1]
         covered = as_image(cv2.bitwise_and(covered, enough))
+    if not cv2.countNonZero(covered):
+        return covered
     bands = as_image(cv2.dilate(covered, _across(2 * round(REACH * size) + 1, 1 - axis)))
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(bands, connectivity=8, ltype=cv2.CV_32S)
     stats = np.asarray(statistics)
@@ -171,19 +173,21 @@ def _erased(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Ima
 
     A stroke is deeper than the line usually is, or goes on at both its sides.
     """
-    both = cv2.bitwise_or(*lines)
+    both = as_image(cv2.bitwise_or(*lines))
     if not cv2.countNonZero(both):
         return depth
-    usual = np.zeros(depth.shape, np.float32)
+    usual = np.zeros_like(depth)
     for axis in AXES:
         own = cv2.bitwise_and(ink[axis].thin, lines[axis])
         along = _along(2 * USUAL_REACH + 1, axis)
-        total = cv2.boxFilter(cv2.bitwise_and(depth, own), cv2.CV_32F, along)
-        share = cv2.boxFilter(own, cv2.CV_32F, along)
-        usual += np.where(lines[axis] > 0, total / np.maximum(share / 255, 1e-3), 0)
+        total = cv2.boxFilter(cv2.bitwise_and(depth, own), cv2.CV_16U, along, normalize=False)
+        share = cv2.boxFilter(own, cv2.CV_16U, along, normalize=False)
+        mean = cv2.divide(total, share, scale=255, dtype=cv2.CV_8U)  # 0 where there is no share
+        usual = as_image(cv2.add(usual, cv2.bitwise_and(mean, lines[axis])))
     room = cv2.resize(floor, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    line = (both > 0) & (depth <= DEEPER * usual + DEEPER_ROOM * room)
-    plain = np.where(line, 0, depth).astype(np.uint8)
+    least = cv2.addWeighted(usual, DEEPER, room, DEEPER_ROOM, 0)
+    line = cv2.bitwise_and(cv2.compare(depth, least, cv2.CMP_LE), both)
+    plain = as_image(cv2.subtract(depth, line))
     through = np.zeros_like(depth)
     for axis in AXES:
         if cv2.countNonZero(lines[axis]):
@@ -192,7 +196,7 @@ def _erased(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Ima
             for kernel in (_across(size, axis), falling, np.ascontiguousarray(falling[::-1])):
                 closed = cv2.bitwise_and(cv2.morphologyEx(plain, cv2.MORPH_CLOSE, kernel), lines[axis])
                 through = as_image(cv2.max(through, closed))
-    return np.where(line, np.minimum(depth, through), depth).astype(np.uint8)
+    return as_image(cv2.max(plain, cv2.bitwise_and(cv2.min(depth, through), line)))
 
 
 def _thickness(lines: Image, axis: int) -> int:
