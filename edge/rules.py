@@ -1,6 +1,8 @@
 """Take ruling, boxes and table lines out of a page's ink without eating the strokes that cross them."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -12,6 +14,8 @@ from edge.segment import as_image
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+
+AXES = (0, 1)  # lines across the page, and down
 
 LOOK_SCALE = 4  # nets of lines are looked for on a copy reduced by this
 LOOK_PART, LOOK_LESS = 0.5, -1.5  # of the floor: a thin line fills little of a pixel of that copy, and noise less
@@ -25,16 +29,35 @@ MIN_NET = 24  # pixels of the reduced mask: fewer tell no angle
 
 MAX_ANGLE = 17.0  # degrees: a page is tilted no more
 COARSE_STEP, FINE_STEP = 1.0, 0.2  # degrees
+FINE_REACH = 2.0  # degrees: the angle told by a reduced copy is off by no more
 LEVEL = 0.35  # degrees: less tilt is not turned back
 ANGLE_POINTS = 6000  # of the net's pixels are enough to tell its angle
 
-RUN_HEIGHTS = 0.75  # digit heights: a straight run of ink this long may be part of a line
-SHORTEST_RUN = 18  # pixels
+LOW = 0.6  # of the floor: ink shallower than it may still be a line, being straight
+RULE_WINDOW = 0.14  # of the frame's longer side: ruling is looked for along windows of this length
+RULE_LENGTH = 0.12  # of the frame's longer side: ruling is longer
+WINDOW_HEIGHTS = 1.6  # digit heights: other lines are looked for along windows of this length, wider than any digit
 LINE_HEIGHTS = 2.4  # digit heights: a line is longer than any stroke
-LINE_PART = 0.12  # of the frame's longer side, where no digit stands apart to tell the height
-THICKEST = 0.22  # digit heights: a line is no thicker
-THIN = 6.0  # pixels: or than this, its gaps bridged
-LINK = 9  # pixels: gaps in a line up to this are bridged
+SHORTEST_WINDOW = 18  # pixels
+COVER, THIN_COVER = 0.85, 0.4  # of such a window is ink; is ink with paper to both sides
+REACH = COVER - 0.5  # of the window: so far beyond the middle of the last one that is covered a line goes on
+SMOOTH = 3  # pixels along a line, over which its depth is taken
+THICKEST_RULE = 0.01  # of the frame's longer side: ruling is no thicker
+THICKEST = 0.25  # digit heights: other lines are no thicker
+THIN = 8  # pixels: or than this
+DEEPER = 1.3  # times as deep as the line usually is: the ink of a stroke that crosses it
+DEEPER_ROOM = 0.5  # of the floor: and by so much more
+USUAL_REACH = 40  # pixels to either side along a line, over which its usual depth is taken
+THROUGH = 3  # pixels: a stroke that crosses a line as dark as itself goes on at both sides, so far at least
+WHOLE_PAGE = 0.85  # of the frame's shorter side
+EDGE = 0.015  # of the frame's longer side: so near to its edge ruling ends
+BOX_HEIGHT = (0.8, 3.0)  # digit heights from the upper to the lower side of a box
+BOX_WIDTH = 1.2  # digit heights: the upper and the lower side of a box lie above one another so far at least
+BOX_ENDS = 0.25  # of the box's height: so far from the end of such a side stands a line
+SEPARATOR_COVER = 0.85  # of the box's height is ink on a line between two of its cells
+SEPARATOR_ENDS = 0.2  # of the box's height: the ends of such a line, which reaches both sides, where a digit does not
+MOST_LINES = 400  # lines on a page that are tried as the sides of boxes
+LINK = 9  # pixels: gaps in the side of a box up to this are bridged
 BOX_LINK = 16  # a box's height over the gaps that are bridged in its sides
 SIDE_COVER = 0.85  # of a box's side is ink
 ROW, SIDE_LEFT = 1.6, 0.15  # a box so many times as wide as high is a row of cells: less of one side will do
@@ -43,7 +66,6 @@ SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
 SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
 SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
 BOX_HULL = 0.9  # of the tightest rotated box is filled by the hull of a drawn one
-NEAR = 5  # pixels: a separator's end is no farther from the line it stands on
 
 
 def without_rules(depth: Image, smallest: float) -> tuple[Image, Matrix | None]:
@@ -53,47 +75,226 @@ def without_rules(depth: Image, smallest: float) -> tuple[Image, Matrix | None]:
     smallest: height of the smallest digit in pixels.
     """
     floor = floor_of(depth)
-    net, height = _net(depth, floor, smallest)
+    net = _net(depth, floor, smallest)
     if net is None:
         return depth, None
-    mask = mask_above(depth, floor)
-    angle = _angle(net)
-    turn = None
+    angle = _angle(net, mask_above(depth, floor))
+    turn, frame = None, depth.shape
     if abs(angle) > LEVEL:
         depth, turn = levelled(depth, angle)
-        size = depth.shape[::-1]
-        mask = as_image(cv2.threshold(cv2.warpAffine(mask, turn, size, flags=cv2.INTER_LINEAR), 127, 255, 0)[1])
-    depth = _without_boxes(depth, smallest)
-    lines = _lines(as_image(cv2.bitwise_and(mask, cv2.threshold(depth, 0, 255, cv2.THRESH_BINARY)[1])), height)
-    if lines is None:
-        return depth, turn
-    # Some boxes stand out only once the ruling that they were drawn across is gone.
-    return _without_boxes(as_image(cv2.bitwise_and(depth, cv2.bitwise_not(lines))), smallest), turn
+        floor = floor_of(depth)
+    longer = max(depth.shape)
+    ink = _straight_ink(depth, floor, THICKEST_RULE * longer)
+    ruling = _ruling(ink, RULE_WINDOW * longer, RULE_LENGTH * longer)
+    plain = _erased(depth, floor, ink, ruling)
+    height = _digit_height(plain, smallest)
+    if height > WHOLE_PAGE * min(frame):
+        plain = depth  # no writing is so high: a net that was not taken apart
+    elif height:
+        rest = _straight_ink(plain, floor, THICKEST * height)
+        others = _ruling(rest, WINDOW_HEIGHTS * height, LINE_HEIGHTS * height)
+        flat = as_image(cv2.bitwise_or(ruling[0], others[0]))
+        standing = as_image(cv2.subtract(ink[1].whole, cv2.dilate(ruling[1], _across(3, 1))))
+        others[1] = as_image(cv2.bitwise_or(others[1], _cell_sides(standing, flat, height, _Frame(frame, turn))))
+        plain = _erased(plain, floor, rest, others)
+    return _without_boxes(plain, smallest), turn
+
+
+@dataclass(frozen=True, slots=True)
+class _Ink:
+    """Ink in which lines along an axis are looked for, uint8 (h, w), 255 where it is: all of it, and that which is thin
+    across the axis; and how thick a line is at most, in pixels."""
+
+    whole: Image
+    thin: Image
+    thickest: int
+
+
+def _straight_ink(depth: Image, floor: Image, thickest: float) -> tuple[_Ink, _Ink]:
+    """For each axis the ink in which lines are looked for: smoothed along it, which quiets noise, but no line."""
+    least = as_image(cv2.convertScaleAbs(floor, alpha=LOW))
+    thickest = max(THIN, round(thickest))
+    found = []
+    for axis in AXES:
+        whole = mask_above(as_image(cv2.blur(depth, _along(SMOOTH, axis))), least)
+        thick = _opened(whole, _across(thickest + 1, axis))
+        found.append(_Ink(whole, as_image(cv2.subtract(whole, thick)), thickest))
+    return found[0], found[1]
+
+
+def _along(size: int, axis: int) -> tuple[int, int]:
+    """Width and height of a window that is so long along an axis."""
+    return (size, 1) if axis == 0 else (1, size)
+
+
+def _across(size: int, axis: int) -> Image:
+    """A kernel of that size across lines along an axis."""
+    return np.ones((size, 1) if axis == 0 else (1, size), np.uint8)
+
+
+def _opened(image: Image, kernel: Image) -> Image:
+    """With paper outside of the frame, so that what ends there is not taken to go on."""
+    return as_image(cv2.morphologyEx(image, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)))
+
+
+def _ruling(ink: Sequence[_Ink], window: float, length: float) -> list[Image]:
+    """The lines across the page and those down, as `_lines` finds them; what stands where none lies is no ruling."""
+    flat = _lines(ink[0], 0, window, length)
+    return [flat, _lines(ink[1], 1, window, length) if cv2.countNonZero(flat) else flat]
+
+
+def _lines(ink: _Ink, axis: int, window: float, length: float) -> Image:
+    """uint8 (h, w): 255 on lines along an axis of a levelled page that are at least so long, and a pixel to each side.
+
+    window: pixels along which a line is mostly ink.
+    """
+    size = max(SHORTEST_WINDOW, round(window)) | 1
+    covered = np.full_like(ink.whole, 255)
+    for mask, least in ((ink.whole, COVER), (ink.thin, THIN_COVER)):
+        # A line not quite level goes on a pixel higher.
+        share = cv2.blur(cv2.dilate(mask, _across(3, axis)), _along(size, axis), borderType=cv2.BORDER_REPLICATE)
+        enough = cv2.threshold(share, round(255 * least), 255, cv2.THRESH_BINARY)[1]
+        covered = as_image(cv2.bitwise_and(covered, enough))
+    if not cv2.countNonZero(covered):
+        return covered
+    bands = as_image(cv2.dilate(covered, _across(2 * round(REACH * size) + 1, 1 - axis)))
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(bands, connectivity=8, ltype=cv2.CV_32S)
+    stats = np.asarray(statistics)
+    reached = stats[:, 2 + axis]
+    chosen = (reached >= length) & (stats[:, cv2.CC_STAT_AREA] <= (ink.thickest + 2) * reached)
+    chosen[0] = False
+    if not chosen.any():
+        return np.zeros_like(bands)
+    return as_image((chosen.astype(np.uint8) * 255)[np.asarray(labels)])
+
+
+def _erased(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Image]) -> Image:
+    """The depth with lines along both axes set to 0, but not where a stroke crosses them.
+
+    A stroke is deeper than the line usually is, or goes on at both its sides.
+    """
+    both = as_image(cv2.bitwise_or(*lines))
+    if not cv2.countNonZero(both):
+        return depth
+    usual = np.zeros_like(depth)
+    for axis in AXES:
+        own = cv2.bitwise_and(ink[axis].thin, lines[axis])
+        along = _along(2 * USUAL_REACH + 1, axis)
+        total = cv2.boxFilter(cv2.bitwise_and(depth, own), cv2.CV_16U, along, normalize=False)
+        share = cv2.boxFilter(own, cv2.CV_16U, along, normalize=False)
+        mean = cv2.divide(total, share, scale=255, dtype=cv2.CV_8U)  # 0 where there is no share
+        usual = as_image(cv2.add(usual, cv2.bitwise_and(mean, lines[axis])))
+    room = cv2.resize(floor, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    least = cv2.addWeighted(usual, DEEPER, room, DEEPER_ROOM, 0)
+    line = cv2.bitwise_and(cv2.compare(depth, least, cv2.CMP_LE), both)
+    plain = as_image(cv2.subtract(depth, line))
+    through = np.zeros_like(depth)
+    for axis in AXES:
+        if cv2.countNonZero(lines[axis]):
+            size = _thickness(lines[axis], axis) + THROUGH
+            falling = np.eye(size, dtype=np.uint8)
+            for kernel in (_across(size, axis), falling, np.ascontiguousarray(falling[::-1])):
+                closed = cv2.bitwise_and(cv2.morphologyEx(plain, cv2.MORPH_CLOSE, kernel), lines[axis])
+                through = as_image(cv2.max(through, closed))
+    return as_image(cv2.max(plain, cv2.bitwise_and(cv2.min(depth, through), line)))
+
+
+def _thickness(lines: Image, axis: int) -> int:
+    """How thick lines along an axis usually are, in pixels."""
+    edges = cv2.countNonZero(cv2.subtract(lines, cv2.erode(lines, _across(3, axis))))
+    return max(3, round(2 * cv2.countNonZero(lines) / max(1, edges)))
+
+
+def _digit_height(depth: Image, smallest: float) -> float:
+    """The usual height of what is written, in pixels; 0 where nothing is."""
+    _, _, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(
+        ink_of_page(depth).mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI
+    )
+    heights = np.asarray(statistics)[1:, cv2.CC_STAT_HEIGHT]
+    heights = heights[heights >= smallest]
+    return _usual(heights.astype(np.float64)) if heights.size else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A frame, its shape (h, w), and how it was turned, (2, 3); None where it was not."""
+
+    shape: tuple[int, ...]
+    turn: Matrix | None
+
+    def at_edge(self, points: Floats) -> NDArray[np.bool_]:
+        """bool (n,): which points (n, 2) of the turned frame lie at the frame's edge."""
+        if self.turn is not None:
+            points = (points - self.turn[:, 2]) @ self.turn[:, :2]
+        room = EDGE * max(self.shape)
+        return np.asarray(((points < room) | (points > np.array(self.shape[::-1]) - room)).any(axis=1), np.bool_)
+
+
+def _cell_sides(ink: Image, flat: Image, height: float, frame: _Frame) -> Image:
+    """uint8 (h, w): 255 on lines that stand between the upper and the lower side of boxes.
+
+    ink: uint8 (h, w), 255 on ink. flat: the same on lying lines. height: of a digit, in pixels.
+    """
+    found = np.zeros_like(flat)
+    bridge = np.ones((3, round(WINDOW_HEIGHTS * height) | 1), np.uint8)
+    whole = cv2.morphologyEx(flat, cv2.MORPH_CLOSE, bridge)
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(whole, connectivity=8, ltype=cv2.CV_32S)
+    sides = np.asarray(statistics)[1:, :4]
+    sides = sides[np.argsort(sides[:, 1])][:MOST_LINES]
+    lefts, rights, middles = sides[:, 0], sides[:, 0] + sides[:, 2], sides[:, 1] + sides[:, 3] // 2
+    # Ruling, from edge to edge, may pass for one side of a box, but there are no boxes between two of its lines.
+    rules = frame.at_edge(np.column_stack([lefts, middles])) & frame.at_edge(np.column_stack([rights, middles]))
+    for k in range(len(sides)):
+        gaps = middles - middles[k]
+        left, right = np.maximum(lefts, lefts[k]), np.minimum(rights, rights[k])
+        fits = (gaps >= BOX_HEIGHT[0] * height) & (gaps <= BOX_HEIGHT[1] * height) & ~(rules & rules[k])
+        fits &= right - left >= BOX_WIDTH * height
+        if fits.any():
+            other = int(fits.argmax())
+            margin = round(BOX_ENDS * gaps[other])
+            rows = slice(int(sides[k, 1] + sides[k, 3]), int(sides[other, 1]))
+            columns = slice(max(0, int(left[other]) - margin), int(right[other]) + margin)
+            standing = _standing(ink[rows, columns], max(THIN, round(THICKEST * height)))
+            at = np.flatnonzero(standing)
+            # Underlines stand above one another, too, but do not end at standing lines.
+            if at.size and (at[0] <= 2 * margin or standing.size - 1 - at[-1] <= 2 * margin):
+                found[int(middles[k]) : int(middles[other]) + 1, columns][:, standing] = 255
+    return found
+
+
+def _standing(ink: Image, thickest: int) -> NDArray[np.bool_]:
+    """bool (w,): columns of a box, uint8 (h, w), in which a line runs from the upper to the lower side."""
+    thin = cv2.subtract(ink, _opened(ink, _across(thickest + 1, 1)))
+    near = cv2.dilate(ink, _across(3, 1)) > 0
+    end = max(2, round(SEPARATOR_ENDS * len(near)))
+    ends = np.minimum(near[:end].mean(axis=0), near[-end:].mean(axis=0))
+    covered = (near.mean(axis=0) >= SEPARATOR_COVER) & (ends >= SEPARATOR_COVER)
+    return np.asarray(covered & ((cv2.dilate(thin, _across(3, 1)) > 0).mean(axis=0) >= THIN_COVER), np.bool_)
 
 
 def _without_boxes(depth: Image, smallest: float) -> Image:
     # Looked for among the deep ink, where ruling does not join them, and among all, where they are fainter than digits.
     for only_deep in (True, False):
-        mask = ink_of_page(depth).mask if only_deep else mask_above(depth, floor_of(depth))
+        floor = floor_of(depth)
+        mask = ink_of_page(depth).mask if only_deep else mask_above(depth, floor)
         # A faint side comes in pieces.
         whole = mask if only_deep else as_image(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8)))
         boxes = _box_sides(whole, smallest)
         if boxes is not None:
-            for axis in (0, 1):
+            for axis in AXES:
                 depth = as_image(cv2.bitwise_and(depth, cv2.bitwise_not(_without_crossings(mask, boxes[axis], axis))))
     return depth
 
 
-def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image | None, float]:
-    """What may be lines on a copy reduced by LOOK_SCALE, None if nothing; and the usual height of what is not, 0 where
-    nothing else is there, in pixels of the page."""
+def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
+    """What may be lines on a copy reduced by LOOK_SCALE, None if nothing."""
     size = tuple(max(1, -(-side // LOOK_SCALE)) for side in depth.shape[1::-1])
     look = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
     least = cv2.resize(floor, size, interpolation=cv2.INTER_LINEAR)
     small = as_image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(small, connectivity=8, ltype=cv2.CV_32S)
     if count < 2:
-        return None, 0.0
+        return None
     boxes, areas = np.asarray(statistics)[1:, :4].astype(np.float64), np.asarray(statistics)[1:, 4]
     extent = boxes[:, 2:].max(axis=1)
     distance = cv2.distanceTransform(small, cv2.DIST_L2, 3)
@@ -111,12 +312,12 @@ def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image | None, flo
         nets[k] = _is_box(as_image((np.asarray(labels) == k + 1).view(np.uint8)), boxes[k].astype(int))
     chosen = np.flatnonzero(nets) + 1
     if not chosen.size:
-        return None, 0.0
+        return None
     table = np.zeros(count, np.uint8)
     table[chosen] = 255
     net = table[np.asarray(labels)]
     # The angle is told by all of it: a faint line comes in many pieces.
-    return (small, height * LOOK_SCALE) if cv2.countNonZero(net) >= MIN_NET else (None, 0.0)
+    return small if cv2.countNonZero(net) >= MIN_NET else None
 
 
 def _is_box(own: Image, box: NDArray[np.int_]) -> bool:
@@ -135,12 +336,24 @@ def _usual(heights: Floats) -> float:
     return float(order[int(np.searchsorted(weight, weight[-1] / 2))])
 
 
-def _angle(net: Image) -> float:
-    """By how many degrees its lines are turned clockwise: where the projections on both axes are the sharpest."""
-    points = cv2.findNonZero(net).reshape(-1, 2).astype(np.float64)
+def _angle(net: Image, mask: Image) -> float:
+    """By how many degrees lines are turned clockwise: where the projections on both axes are the sharpest.
+
+    net: uint8 (h', w'), a reduced copy of the ink, enough for the first guess. mask: uint8 (h, w), all of it.
+    """
+    coarse = _sharpest(net, np.arange(-MAX_ANGLE, MAX_ANGLE + COARSE_STEP / 2, COARSE_STEP))
+    low, high = max(-MAX_ANGLE, coarse - FINE_REACH), min(MAX_ANGLE, coarse + FINE_REACH)
+    return _sharpest(mask, np.arange(low, high + FINE_STEP / 2, FINE_STEP))
+
+
+def _sharpest(mask: Image, angles: Floats) -> float:
+    found = cv2.findNonZero(mask)
+    if found is None:
+        return 0.0
+    points = found.reshape(-1, 2)
     if len(points) > ANGLE_POINTS:
         points = points[:: -(-len(points) // ANGLE_POINTS)]
-    points -= points.mean(axis=0)
+    points = points - points.mean(axis=0)
 
     def sharpness(degrees: float) -> float:
         cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
@@ -151,8 +364,7 @@ def _angle(net: Image) -> float:
             total += float(np.square(np.diff(counts, prepend=0.0, append=0.0)).sum())
         return total
 
-    coarse = max(np.arange(-MAX_ANGLE, MAX_ANGLE + COARSE_STEP / 2, COARSE_STEP), key=sharpness)
-    return float(max(np.arange(coarse - COARSE_STEP, coarse + COARSE_STEP, FINE_STEP), key=sharpness))
+    return float(max(angles, key=sharpness))
 
 
 def levelled(depth: Image, degrees: float) -> tuple[Image, Matrix]:
@@ -167,33 +379,6 @@ def levelled(depth: Image, degrees: float) -> tuple[Image, Matrix]:
     return as_image(cv2.warpAffine(depth, turn, size, flags=cv2.INTER_LINEAR, borderValue=(paper,))), turn
 
 
-def _lines(mask: Image, height: float) -> Image | None:
-    """uint8 (h, w): 255 on the lines of a levelled page, but not where a stroke crosses them; None for no line."""
-    longer = max(mask.shape)
-    run = max(SHORTEST_RUN, round(RUN_HEIGHTS * height)) if height else max(SHORTEST_RUN, round(LINE_PART * longer / 3))
-    length = LINE_HEIGHTS * height if height else LINE_PART * longer
-    thick = max(THIN, THICKEST * height) if height else max(THIN, THICKEST * run)
-    across, stats_across = _runs(mask, run, 0)
-    down, stats_down = _runs(mask, run, 1)
-    table = _long(stats_across, 0, length, thick)
-    flat = table[across] if table.any() else None
-    table = _long(stats_down, 1, length, thick)
-    if flat is not None:
-        # A separator of cells is as short as a 1; it stands on lines with both its ends.
-        near = cv2.dilate(flat, np.ones((2 * NEAR + 1, 3), np.uint8))
-        x, top, w, h = (stats_down[:, k] for k in range(4))
-        bottom, middle = np.minimum(top + h - 1, len(mask) - 1), x + w // 2
-        table[(near[top, middle] > 0) & (near[bottom, middle] > 0) & (w <= thick) & (h > RUN_HEIGHTS * height)] = 255
-        table[0] = 0
-    upright = table[down] if table.any() else None
-    found = None
-    for axis, lines in ((0, flat), (1, upright)):
-        if lines is not None and lines.any():
-            kept = _without_crossings(mask, lines, axis)
-            found = kept if found is None else as_image(cv2.bitwise_or(found, kept))
-    return found
-
-
 def _runs(mask: Image, run: int, axis: int, link: int = LINK) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Components of straight runs along an axis (0 across, 1 down), small gaps bridged, and their statistics."""
     kernel = np.ones((1, run) if axis == 0 else (run, 1), np.uint8)
@@ -204,14 +389,6 @@ def _runs(mask: Image, run: int, axis: int, link: int = LINK) -> tuple[NDArray[n
     linked = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, step, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(as_image(linked), connectivity=8, ltype=cv2.CV_32S)
     return np.asarray(labels, np.int32), np.asarray(statistics, np.int32)
-
-
-def _long(statistics: NDArray[np.int32], axis: int, length: float, thick: float) -> Image:
-    """uint8 (components,): 255 for those that are long and thin along an axis."""
-    along = statistics[:, 2 + axis]
-    table = np.where((along >= length) & (statistics[:, 4] <= thick * along), 255, 0).astype(np.uint8)
-    table[0] = 0
-    return table
 
 
 def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:

@@ -85,9 +85,6 @@ def test_coloured_ink_that_grey_does_not_show_is_read_in_a_jpeg(reader: DigitRea
 # Lines that are not writing
 
 
-EATEN = "the height of digits that hang together with the ruling is taken for less, and strokes for lines"
-
-
 @pytest.mark.parametrize(
     ("tilt", "squared"),
     [
@@ -95,12 +92,12 @@ EATEN = "the height of digits that hang together with the ruling is taken for le
         (1.5, False),
         (7.0, False),
         (-7.0, False),
-        known(EATEN, 12.0, False),
-        known(EATEN, -12.0, False),
-        known(EATEN, 0.0, True),
+        (12.0, False),
+        (-12.0, False),
+        (0.0, True),
         (1.5, True),
-        known(EATEN, 7.0, True),
-        known(EATEN, -7.0, True),
+        (7.0, True),
+        (-7.0, True),
         (12.0, True),
         (-12.0, True),
     ],
