@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.decode import Page
 from edge.lines import arrange, tilt_of
-from edge.page import ink_of_page, page_depth
+from edge.page import floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import to_glyph
 from edge.reading import Box, Digit
@@ -96,14 +96,17 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
     page's grey picture.
     """
     depth, wide = page_depth(page.grey, page.preview, page.colour)
-    depth, turn = without_rules(depth, smallest)
+    floor: Image | None = floor_of(depth)
+    plain, turn = without_rules(depth, smallest, floor)
+    if plain is not depth:
+        depth, floor = plain, None
 
     def candidate(region: Region, depth: float) -> Candidate:
         glyph = to_glyph(region)
         return Candidate(region, glyph, *name(glyph), depth)
 
     bar = labels.index(BAR_LABEL) if BAR_LABEL in labels else None
-    parts = _parts(depth, smallest)
+    parts = _parts(depth, smallest, floor)
     if turn is None and parts is not None:
         tilt = math.degrees(tilt_of(parts.boxes.astype(np.float64)))
         if abs(tilt) > LEVEL_ENOUGH and len(parts.members) >= LEAST_TILTED:
@@ -122,8 +125,8 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
     return _in_lines(found, labels, threshold, back[:2], (page.width, page.height))
 
 
-def _parts(depth: Image, smallest: float) -> Parts | None:
-    ink = ink_of_page(depth)
+def _parts(depth: Image, smallest: float, floor: Image | None = None) -> Parts | None:
+    ink = ink_of_page(depth, floor)
     return find_parts(ink, ink.mask, smallest)
 
 
@@ -318,14 +321,15 @@ def _box(region: Region, back: NDArray[np.float64], size: tuple[int, int]) -> Bo
     back: (2, 3), from the region's pixels to those.
     """
     if back[0, 1] == 0:
-        corners = np.array([[0, 0], [region.width, region.height]], np.float64)
+        (across, _, right_by), (_, down, down_by) = back.tolist()
+        xs = [(region.x + side) * across + right_by for side in (0, region.width)]
+        ys = [(region.y + side) * down + down_by for side in (0, region.height)]
     else:
         # The turned box would be larger than what it holds.
         corners = cv2.convexHull(cv2.findNonZero(_ink(region.mask))).reshape(-1, 2) + 0.5
-    placed = (corners + np.array([region.x, region.y])) @ back[:, :2].T + back[:, 2]
-    most = np.array(size)
-    left, top = (int(v) for v in np.clip(np.floor(placed.min(axis=0)), 0, most - 1))
-    right, bottom = (int(v) for v in np.clip(np.ceil(placed.max(axis=0)), 1, most))
+        xs, ys = (back[:, :2] @ (corners + np.array([region.x, region.y])).T + back[:, 2:]).tolist()
+    left, top = (min(max(math.floor(min(v)), 0), most - 1) for v, most in zip((xs, ys), size, strict=True))
+    right, bottom = (min(max(math.ceil(max(v)), 1), most) for v, most in zip((xs, ys), size, strict=True))
     return left, top, max(1, right - left), max(1, bottom - top)
 
 
