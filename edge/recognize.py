@@ -180,7 +180,7 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
     clear = sum(c.confidence >= SURE for c in found) >= MOSTLY_DIGITS * len(found)
     limit, least = (ROUGHEST, threshold) if clear else (ROUGHEST_IN_CLUTTER, max(threshold, SURE_IN_CLUTTER))
     around = cv2.bitwise_not(cv2.dilate(parts.ink.mask, np.ones((5, 5), np.uint8)))
-    bottom, right = (side - 1 for side in parts.labels.shape)
+    bottom, right = (side - 1 for side in parts.ink.mask.shape)
     judged = []
     for c in found:
         if c.confidence >= threshold:
