@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.decode import Page
 from edge.lines import arrange, tilt_of
-from edge.page import floor_of, ink_of_page, page_depth
+from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import to_glyph
 from edge.reading import Box, Digit
@@ -40,6 +40,7 @@ DEEP_PART = 0.9  # of the ink of a page's likely digits is no deeper than its de
 FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
 
 SURROUNDINGS = 0.3  # of a region's longer side: so far around it the paper is looked at
+EDGE_REACH = 2  # pixels around ink: its soft edge is no paper
 ROUGHEST = 0.22  # of the ink's depth: what lies around it is deeper on average, and so no paper
 MOSTLY_DIGITS = 0.5  # of a page's regions are surely some; where fewer are, it is clutter
 ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
@@ -179,15 +180,12 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
         return found
     clear = sum(c.confidence >= SURE for c in found) >= MOSTLY_DIGITS * len(found)
     limit, least = (ROUGHEST, threshold) if clear else (ROUGHEST_IN_CLUTTER, max(threshold, SURE_IN_CLUTTER))
-    around = cv2.bitwise_not(cv2.dilate(parts.ink.mask, np.ones((5, 5), np.uint8)))
     bottom, right = (side - 1 for side in parts.ink.mask.shape)
     judged = []
     for c in found:
         if c.confidence >= threshold:
             x, y, w, h = c.region.x, c.region.y, c.region.width, c.region.height
-            margin = max(3, round(SURROUNDINGS * max(w, h)))
-            rows, columns = slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
-            rough = cv2.mean(parts.ink.depth[rows, columns], around[rows, columns])[0]
+            rough = _roughness(parts.ink, c.region)
             lying = c.label == bar and w > LYING * h
             # Where lines leave the picture, their ends are bars.
             cut_off = c.label == bar and len(found) > FEW and (min(x, y) <= 1 or x + w >= right or y + h >= bottom)
@@ -205,6 +203,22 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
         return judged
     return [replace(c, refused=True) if id(c) in bars else c for c in judged]
+
+
+def _roughness(ink: PageInk, region: Region) -> float:
+    """How deep what lies around a region is on average, its own and any other ink and their soft edges left out."""
+    margin = max(3, round(SURROUNDINGS * max(region.width, region.height)))
+    left, top = max(0, region.x - margin), max(0, region.y - margin)
+    right, bottom = region.x + region.width + margin, region.y + region.height + margin
+    # Ink beyond the margin has an edge within it.
+    x, y = max(0, left - EDGE_REACH), max(0, top - EDGE_REACH)
+    grown = cv2.dilate(ink.mask[y : bottom + EDGE_REACH, x : right + EDGE_REACH], _EDGE)
+    depth = ink.depth[top:bottom, left:right]
+    paper = cv2.bitwise_not(grown[top - y :, left - x :][: depth.shape[0], : depth.shape[1]])
+    return cv2.mean(depth, paper)[0]
+
+
+_EDGE = np.ones((2 * EDGE_REACH + 1, 2 * EDGE_REACH + 1), np.uint8)
 
 
 def _without_faint(found: list[Candidate]) -> list[Candidate]:

@@ -93,7 +93,7 @@ def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image | None, flo
     look = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
     least = cv2.resize(floor, size, interpolation=cv2.INTER_LINEAR)
     small = as_image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(small, connectivity=8, ltype=cv2.CV_32S)
+    count, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(small, 8, cv2.CV_32S, cv2.CCL_GRANA)
     if count < 2:
         return None, 0.0
     boxes, areas = np.asarray(statistics)[1:, :4].astype(np.float64), np.asarray(statistics)[1:, 4]
@@ -117,7 +117,8 @@ def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image | None, flo
     fill = areas / np.maximum(boxes[:, 2] * boxes[:, 3], 1)
     open_ones = ~nets & (boxes[:, 2:].min(axis=1) * LOOK_SCALE >= BOX_HEIGHTS * smallest) & (fill < BOX_FILL)
     for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT]:
-        nets[k] = _is_box(as_image((np.asarray(labels) == k + 1).view(np.uint8)), boxes[k].astype(int))
+        x, y, w, h = (int(v) for v in boxes[k])
+        nets[k] = _is_box(as_image((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8)))
     chosen = np.flatnonzero(nets) + 1
     if not chosen.size:
         return None, 0.0
@@ -128,11 +129,9 @@ def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image | None, flo
     return (small, height * LOOK_SCALE) if cv2.countNonZero(net) >= MIN_NET else (None, 0.0)
 
 
-def _is_box(own: Image, box: NDArray[np.int_]) -> bool:
+def _is_box(own: Image) -> bool:
     """Whether the hull of a component fills the tightest box around it."""
-    x, y, w, h = (int(v) for v in box)
-    crop = own[y : y + h, x : x + w]
-    hull = cv2.convexHull(cv2.findNonZero(crop))
+    hull = cv2.convexHull(cv2.findNonZero(own))
     (_, sides, _) = cv2.minAreaRect(hull)
     return min(sides) > 2 and cv2.contourArea(hull) >= BOX_HULL * sides[0] * sides[1]
 
