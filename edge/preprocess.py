@@ -66,13 +66,19 @@ def _is_centred(off: float, start: int, length: int) -> bool:
 
 def to_glyph(region: Region) -> Image:
     """The glyph, uint8 (28, 28), of a region's ink."""
+    return glyph_and_stroke(region)[0]
+
+
+def glyph_and_stroke(region: Region) -> tuple[Image, float]:
+    """The glyph, uint8 (28, 28), of a region's ink, and the mean width of its strokes in pixels of the region."""
     mask, binary = _trimmed(region.mask)
     longer = max(mask.shape)
-    mask = _with_min_stroke(mask, binary, BOX_SIZE / longer)
+    stroke = stroke_width(binary)
+    mask = _with_min_stroke(mask, binary, MIN_STROKE / (BOX_SIZE / longer) - stroke)
     if longer > SUPERSAMPLING * BOX_SIZE * 2:
         # A fine pen would fade in a reduced picture, so its strokes were widened at full resolution.
         mask = _shrink(mask, SUPERSAMPLING * BOX_SIZE / max(mask.shape))
-    return _centred(_shrink(mask, BOX_SIZE / max(mask.shape)))
+    return _centred(_shrink(mask, BOX_SIZE / max(mask.shape))), stroke
 
 
 def _trimmed(mask: Image) -> tuple[Image, Image]:
@@ -84,12 +90,11 @@ def _trimmed(mask: Image) -> tuple[Image, Image]:
     return mask[y : y + height, x : x + width], binary[y : y + height, x : x + width]
 
 
-def _with_min_stroke(mask: Image, binary: Image, scale: float) -> Image:
-    """The mask with its strokes at least MIN_STROKE wide once scaled; padded where they grew over its edge.
+def _with_min_stroke(mask: Image, binary: Image, missing: float) -> Image:
+    """The mask with its strokes wider by what is missing, if anything; padded where they grew over its edge.
 
     binary: where there is ink in the mask, as `_trimmed` gives it.
     """
-    missing = MIN_STROKE / scale - stroke_width(binary)
     if missing <= 0:
         return mask
     grow = missing / 2

@@ -12,10 +12,10 @@ from edge.decode import Page
 from edge.lines import arrange, tilt_of
 from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
-from edge.preprocess import to_glyph
+from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
 from edge.rules import levelled, without_rules
-from edge.segment import Region, stroke_width
+from edge.segment import Region
 from edge.split import split
 
 Image = NDArray[np.uint8]
@@ -71,13 +71,15 @@ END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
 class Candidate:
     """A region with what the classifier says of it: `label` index of the best digit, `confidence` 0 to 1.
 
-    `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the classifier says.
+    `stroke`: how wide its strokes are, in pixels. `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it
+    is no digit, whatever the classifier says.
     """
 
     region: Region
     glyph: Image
     label: int
     confidence: float
+    stroke: float
     depth: float = 0.0
     refused: bool = False
 
@@ -103,8 +105,8 @@ def read_page(page: Page, name: Name, labels: tuple[str, ...], threshold: float,
         depth, floor = plain, None
 
     def candidate(region: Region, depth: float) -> Candidate:
-        glyph = to_glyph(region)
-        return Candidate(region, glyph, *name(glyph), depth)
+        glyph, stroke = glyph_and_stroke(region)
+        return Candidate(region, glyph, *name(glyph), stroke, depth)
 
     bar = labels.index(BAR_LABEL) if BAR_LABEL in labels else None
     parts = _parts(depth, smallest, floor)
@@ -189,7 +191,7 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
             lying = c.label == bar and w > LYING * h
             # Where lines leave the picture, their ends are bars.
             cut_off = c.label == bar and len(found) > FEW and (min(x, y) <= 1 or x + w >= right or y + h >= bottom)
-            thick = stroke_width(_ink(c.region.mask)) > THICKEST * max(w, h)
+            thick = c.stroke > THICKEST * max(w, h)
             if c.confidence < least or rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
         judged.append(c)
