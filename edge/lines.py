@@ -11,6 +11,8 @@ Boxes = NDArray[np.float64]
 MAX_TILT = 25.0  # degrees: a page is not tilted more
 NEIGHBOUR_GAP = 2.2  # heights between two boxes of a line, at most
 NEIGHBOUR_SHIFT = 0.55  # heights between the middles of two boxes of a line, at most, across it
+NEIGHBOURS = 2  # to the right of a box, the nearest, tell how its line is tilted
+PAIRS = 1 << 14  # of boxes are looked at a time: 128 KB for each of their numbers
 FARTHER_PART = 0.25  # of the larger of what middles and feet are off; the smaller counts whole
 GAP_COST = 0.1  # of the gap counts like a shift: of two lines the nearer
 HEIGHT_RATIO = 2.2  # of the higher to the lower of two neighbours, at most
@@ -40,24 +42,28 @@ def tilt_of(boxes: Boxes) -> float:
     foot = boxes[:, 1] + boxes[:, 3]
     heights = boxes[:, 3]
     angles, weights = [], []
-    for k in range(len(boxes)):
-        dx = x - x[k]
-        dy = (y - y[k] + foot - foot[k]) / 2
-        larger, smaller = np.maximum(heights, heights[k]), np.minimum(heights, heights[k])
+    rows = max(1, PAIRS // len(boxes))
+    for start in range(0, len(boxes), rows):
+        block = slice(start, start + rows)
+        dx = x - x[block, None]
+        dy = (y - y[block, None] + foot - foot[block, None]) / 2
+        larger, smaller = np.maximum(heights, heights[block, None]), np.minimum(heights, heights[block, None])
         near = (dx > 0.15 * larger) & (dx < (NEIGHBOUR_GAP + 1) * larger) & (larger <= HEIGHT_RATIO * smaller)
         near &= np.abs(dy) < np.tan(math.radians(MAX_TILT)) * dx + 0.1 * larger
-        if not near.any():
-            continue
         steep = np.where(near, np.hypot(dx, 2.5 * dy), np.inf)
-        for other in np.argsort(steep)[:2]:
-            if np.isfinite(steep[other]):
-                angles.append(math.atan2(dy[other], dx[other]))
-                weights.append(float(dx[other] / larger[other]))
-    if not angles:
+        for _ in range(NEIGHBOURS):
+            nearest = steep.argmin(axis=1)
+            place = np.arange(len(steep)), nearest
+            some = np.isfinite(steep[place])
+            angles.append(np.arctan2(dy[place], dx[place])[some])
+            weights.append((dx[place] / larger[place])[some])
+            steep[place] = np.inf
+    angle, weight = np.concatenate(angles), np.concatenate(weights)
+    if not angle.size:
         return 0.0
-    order = np.argsort(angles)
-    total = np.cumsum(np.asarray(weights)[order])
-    found = float(np.asarray(angles)[order][int(np.searchsorted(total, total[-1] / 2))])
+    order = np.argsort(angle)
+    total = np.cumsum(weight[order])
+    found = float(angle[order][int(np.searchsorted(total, total[-1] / 2))])
     limit = math.radians(MAX_TILT)
     return min(max(found, -limit), limit)
 

@@ -40,16 +40,12 @@ class PageInk:
     """The ink of a page.
 
     `depth`: uint8 (h, w), how far each pixel lies below the paper, in 255ths of the paper's level. `threshold`: uint8
-    (h, w), the depth above which it is ink.
+    (h, w), the depth above which it is ink. `mask`: uint8 (h, w), 255 where there is ink.
     """
 
     depth: Image
     threshold: Image
-
-    @property
-    def mask(self) -> Image:
-        """uint8 (h, w): 255 where there is ink."""
-        return as_image(cv2.compare(self.depth, self.threshold, cv2.CMP_GT))
+    mask: Image
 
 
 def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) -> tuple[Image, Image | None]:
@@ -77,16 +73,21 @@ def mask_above(depth: Image, floor: Image) -> Image:
     return as_image(cv2.compare(depth, _enlarged(floor, depth.shape), cv2.CMP_GT))
 
 
-def ink_of_page(depth: Image) -> PageInk:
-    """What is ink: deeper than paper reaches, and than a part of the deepest nearby."""
+def ink_of_page(depth: Image, floor: Image | None = None) -> PageInk:
+    """What is ink: deeper than paper reaches, and than a part of the deepest nearby.
+
+    floor: what `floor_of` gives for this depth, where it is known already.
+    """
     half = _halved(depth)
-    floor = _floor(_cells(half, depth.shape))
+    if floor is None:
+        floor = _floor(_cells(half, depth.shape))
     peak = cv2.dilate(half, np.ones((PAPER_SCALE // 2 + 1, PAPER_SCALE // 2 + 1), np.uint8))
     deepest = cv2.resize(peak, floor.shape[::-1], interpolation=cv2.INTER_NEAREST)
     nearby = np.ones((2 * NEARBY + 1, 2 * NEARBY + 1), np.uint8)
     around = cv2.blur(cv2.dilate(deepest, nearby), (NEARBY, NEARBY))
     least = cv2.max(as_image(cv2.convertScaleAbs(around, alpha=LOCAL_PART)), floor)
-    return PageInk(depth, _enlarged(as_image(least), depth.shape))
+    threshold = _enlarged(as_image(least), depth.shape)
+    return PageInk(depth, threshold, as_image(cv2.compare(depth, threshold, cv2.CMP_GT)))
 
 
 def _halved(depth: Image) -> Image:
@@ -191,7 +192,8 @@ def _deepest(depth: Image) -> int:
 
 
 def _depth(grey: Image, paper: Image) -> Image:
-    return as_image(cv2.divide(cv2.subtract(paper, grey), paper, scale=255))
+    below = cv2.subtract(paper, grey)
+    return as_image(cv2.divide(below, paper, dst=below, scale=255))
 
 
 def _inverse(grey: Image) -> Image:

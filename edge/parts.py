@@ -14,6 +14,10 @@ Integers = NDArray[np.int32]
 
 MAX_REGIONS = 1000  # more than this many on a page is texture; the largest are looked at
 MAX_COMPONENTS = 20000  # more than this many are specks of noise, and no stroke can be told among them
+HALVINGS = 2
+CELL = 2**HALVINGS  # pixels: side of the cells in which it is first looked where there is ink
+ROUNDED = 0.9  # of a cell's ink is left, at least, when its level is rounded
+WINDOW_COST = 4000  # pixels: to look for components in a window costs as much as in so many pixels, whatever its size
 
 LEAST_HEIGHT = 0.9  # of the smallest height: a blurred edge may be a pixel short
 LARGEST = 0.97  # of the frame, both ways: what is larger is not on the page, it is the page
@@ -30,30 +34,55 @@ RAMP_PART = 0.42  # of the ink's usual depth: the middle of that ramp
 
 
 @dataclass(frozen=True, slots=True)
+class Components:
+    """Connected components of a page's ink.
+
+    `boxes`: int32 (n, 4), x, y, width, height. `areas`: int32 (n,), pixels. `windows`: the part of the page that each
+    was found in, as x, y and int32 (h, w), the component of each pixel there. `numbers`: each one's own there.
+    """
+
+    boxes: Integers
+    areas: Integers
+    windows: list[tuple[int, int, Integers]]
+    numbers: list[int]
+
+    def chosen(self, indices: Integers) -> "Components":
+        """Some of them."""
+        some: list[int] = indices.tolist()
+        windows, numbers = [self.windows[k] for k in some], [self.numbers[k] for k in some]
+        return Components(self.boxes[indices], self.areas[indices], windows, numbers)
+
+    def pixels(self, index: int) -> NDArray[np.bool_]:
+        """bool, as large as its box: where one component is."""
+        x, y, width, height = self.boxes[index].tolist()
+        left, top, labels = self.windows[index]
+        own: NDArray[np.bool_] = labels[y - top : y - top + height, x - left : x - left + width] == self.numbers[index]
+        return own
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """Regions on one page, as connected components (or several joined), in no order.
 
-    `labels`: int32 (h, w), the component of each pixel, 0 for paper. `boxes`: int32 (n, 4), x, y, width, height of each
-    region. `members`: the components of each.
+    `boxes`: int32 (n, 4), x, y, width, height of each region. `members`: the components of each.
     """
 
     ink: PageInk
-    labels: Integers
+    components: Components
     boxes: Integers
     members: list[list[int]]
 
     def region(self, index: int) -> tuple[Region, float]:
         """One region, a pixel wider to each side for the stroke's soft edge, and the usual depth of its ink."""
-        x, y, width, height = (int(v) for v in self.boxes[index])
-        members = self.members[index]
+        x, y, width, height = self.boxes[index].tolist()
         x0, y0 = max(0, x - 1), max(0, y - 1)
-        x1, y1 = min(self.labels.shape[1], x + width + 1), min(self.labels.shape[0], y + height + 1)
-        labels = self.labels[y0:y1, x0:x1]
-        own = labels == members[0]
-        for member in members[1:]:
-            own |= labels == member
+        rows, columns = self.ink.mask.shape
+        x1, y1 = min(columns, x + width + 1), min(rows, y + height + 1)
+        mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        for member in self.members[index]:
+            left, top, w, h = self.components.boxes[member].tolist()
+            mask[top - y0 : top - y0 + h, left - x0 : left - x0 + w] |= self.components.pixels(member).view(np.uint8)
         depth = self.ink.depth[y0:y1, x0:x1]
-        mask = own.view(np.uint8)
         typical = cv2.mean(depth, mask)[0]
         threshold = float(self.ink.threshold[(y0 + y1) // 2, (x0 + x1) // 2])
         middle = max(RAMP_PART * typical, min(threshold, typical / 2))
@@ -74,11 +103,10 @@ def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:
 
     mask: uint8 (h, w), 255 where there is ink.
     """
-    count, found, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
-    labels, stats = np.asarray(found, np.int32), np.asarray(statistics, np.int32)[1:]
-    if count < 2 or count > MAX_COMPONENTS:
+    components = _components(mask, BAR_PART * smallest)
+    if components is None:
         return None
-    boxes, areas = stats[:, :4], stats[:, cv2.CC_STAT_AREA]
+    boxes, areas = components.boxes, components.areas
     longer = boxes[:, 2:].max(axis=1)
     height, width = mask.shape
     wanted = (longer >= BAR_PART * smallest) & (areas >= longer)
@@ -89,10 +117,68 @@ def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:
         numbers = numbers[np.argsort(-areas[numbers])[:MAX_REGIONS]]
     if not numbers.size:
         return None
-    joined, members = _joined(boxes[numbers], smallest)
+    components = components.chosen(numbers)
+    joined, members = _joined(components.boxes, smallest)
     high = joined[:, 3] >= smallest * LEAST_HEIGHT
-    members = [[int(numbers[k]) + 1 for k in members[index]] for index in np.flatnonzero(high)]
-    return Parts(ink, labels, joined[high], members) if members else None
+    members = [members[index] for index in np.flatnonzero(high)]
+    return Parts(ink, components, joined[high], members) if members else None
+
+
+def _components(mask: Image, least: float) -> Components | None:
+    """The components of at least `least` pixels, and some smaller ones; None where there are none, or too many.
+
+    Statistics of every pixel of a page cost more than all the rest of reading it, and most of it is paper and specks.
+    So a copy in cells of CELL pixels, with ink wherever there is any in a cell, tells first where a component can be.
+    """
+    height, width = mask.shape
+    below, beside = -height % CELL, -width % CELL
+    cells = cv2.copyMakeBorder(mask, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=(0,)) if below or beside else mask
+    for _ in range(HALVINGS):  # a single pixel of ink stays above 0
+        cells = cv2.resize(cells, (cells.shape[1] // 2, cells.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    labels, stats = _labelled(as_image(cells))
+    if not 0 < len(stats) <= MAX_COMPONENTS:
+        return None
+    inky = np.flatnonzero(cells.astype(np.bool_))
+    ink = np.bincount(labels.ravel()[inky], cells.ravel()[inky])[1:] * (CELL * CELL / 255)
+    boxes = stats[:, :4] * CELL
+    kept = np.flatnonzero((ink >= ROUNDED * least) & (boxes[:, 2:].max(axis=1) >= least))
+    if WINDOW_COST * kept.size + int(boxes[kept, 2:].prod(axis=1, dtype=np.int64).sum()) > mask.size:
+        windows = [(0, 0, mask)]
+    else:
+        windows = [_window(mask, labels, int(k) + 1, boxes[k].tolist()) for k in kept]
+    found = [_labelled(window) for _, _, window in windows]
+    counts = [len(stats) for _, stats in found]
+    if not 0 < sum(counts) <= MAX_COMPONENTS:
+        return None
+    stats = np.concatenate([stats for _, stats in found])
+    boxes = stats[:, :4] + np.repeat(np.array([(x, y, 0, 0) for x, y, _ in windows], np.int32), counts, axis=0)
+    places = [(x, y, labels) for (x, y, _), (labels, _) in zip(windows, found, strict=True)]
+    return Components(
+        boxes,
+        stats[:, cv2.CC_STAT_AREA],
+        [place for place, count in zip(places, counts, strict=True) for _ in range(count)],
+        [number for count in counts for number in range(1, count + 1)],
+    )
+
+
+def _window(mask: Image, labels: Integers, number: int, box: list[int]) -> tuple[int, int, Image]:
+    """The window of a box, x, y, width, height in the mask: x, y, and the mask there, with nothing in it but the ink
+    that lies in a component of the cells."""
+    x, y, width, height = box
+    inside = labels[y // CELL : (y + height) // CELL, x // CELL : (x + width) // CELL]
+    window = mask[y : y + height, x : x + width]
+    own = inside == number
+    if cv2.countNonZero(inside) != np.count_nonzero(own):
+        enlarged = cv2.resize(own.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_NEAREST)
+        window = as_image(cv2.bitwise_and(window, enlarged[: window.shape[0], : window.shape[1]]))
+    return x, y, window
+
+
+def _labelled(mask: Image) -> tuple[Integers, Integers]:
+    """The component of each pixel, int32 (h, w), 0 for paper; and of each component x, y, width, height and area."""
+    # Of OpenCV's algorithms this one is the fastest where statistics are wanted, too.
+    _, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    return np.asarray(labels, np.int32), np.asarray(stats, np.int32)[1:]
 
 
 def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]]:

@@ -66,27 +66,35 @@ def _is_centred(off: float, start: int, length: int) -> bool:
 
 def to_glyph(region: Region) -> Image:
     """The glyph, uint8 (28, 28), of a region's ink."""
-    mask = region.mask
-    mask = mask[_rows_with_ink(mask), :][:, _rows_with_ink(mask.T)]
+    return glyph_and_stroke(region)[0]
+
+
+def glyph_and_stroke(region: Region) -> tuple[Image, float]:
+    """The glyph, uint8 (28, 28), of a region's ink, and the mean width of its strokes in pixels of the region."""
+    mask, binary = _trimmed(region.mask)
     longer = max(mask.shape)
+    stroke = stroke_width(binary)
+    mask = _with_min_stroke(mask, binary, MIN_STROKE / (BOX_SIZE / longer) - stroke)
     if longer > SUPERSAMPLING * BOX_SIZE * 2:
-        # A fine pen would fade in a reduced picture, so its strokes are widened at full resolution.
-        mask = _with_min_stroke(mask, BOX_SIZE / longer)
+        # A fine pen would fade in a reduced picture, so its strokes were widened at full resolution.
         mask = _shrink(mask, SUPERSAMPLING * BOX_SIZE / max(mask.shape))
-    else:
-        mask = _with_min_stroke(mask, BOX_SIZE / longer)
-    return _centred(_shrink(mask, BOX_SIZE / max(mask.shape)))
+    return _centred(_shrink(mask, BOX_SIZE / max(mask.shape))), stroke
 
 
-def _rows_with_ink(mask: Image) -> slice:
-    rows = np.flatnonzero(mask.max(axis=1) > 127)
-    return slice(0, mask.shape[0]) if rows.size == 0 else slice(int(rows[0]), int(rows[-1]) + 1)
-
-
-def _with_min_stroke(mask: Image, scale: float) -> Image:
-    """The mask with its strokes at least MIN_STROKE wide once scaled; padded where they grew over its edge."""
+def _trimmed(mask: Image) -> tuple[Image, Image]:
+    """The part of a mask that holds ink, all of it where none does; and where there is ink in it, 255, else 0."""
     binary = np.asarray(cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
-    missing = MIN_STROKE / scale - stroke_width(binary)
+    x, y, width, height = cv2.boundingRect(binary)
+    if width == 0:
+        return mask, binary
+    return mask[y : y + height, x : x + width], binary[y : y + height, x : x + width]
+
+
+def _with_min_stroke(mask: Image, binary: Image, missing: float) -> Image:
+    """The mask with its strokes wider by what is missing, if anything; padded where they grew over its edge.
+
+    binary: where there is ink in the mask, as `_trimmed` gives it.
+    """
     if missing <= 0:
         return mask
     grow = missing / 2
@@ -94,7 +102,7 @@ def _with_min_stroke(mask: Image, scale: float) -> Image:
     padded = cv2.copyMakeBorder(binary, pad, pad, pad, pad, cv2.BORDER_CONSTANT, value=(0,))
     distance = cv2.distanceTransform(cv2.bitwise_not(padded), cv2.DIST_L2, 3)
     grown: Image = np.clip((grow + 1 - distance) * 255, 0, 255).astype(np.uint8)
-    return grown[_rows_with_ink(grown), :][:, _rows_with_ink(grown.T)]
+    return _trimmed(grown)[0]
 
 
 def _shrink(mask: Image, scale: float) -> Image:

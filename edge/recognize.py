@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
 from edge.lines import arrange, tilt_of
-from edge.page import ink_of_page, page_depth
+from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
-from edge.preprocess import to_glyph
+from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
 from edge.rules import levelled, without_rules
 from edge.second_look import Doubt, Seen, look_again
-from edge.segment import Region, stroke_width
+from edge.segment import Region
 from edge.split import split, split_as
 
 Image = NDArray[np.uint8]
@@ -45,6 +45,7 @@ DEEP_PART = 0.9  # of the ink of a page's likely digits is no deeper than its de
 FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
 
 SURROUNDINGS = 0.3  # of a region's longer side: so far around it the paper is looked at
+EDGE_REACH = 2  # pixels around ink: its soft edge is no paper
 ROUGHEST = 0.22  # of the ink's depth: what lies around it is deeper on average, and so no paper
 MOSTLY_DIGITS = 0.5  # of a page's regions are surely some; where fewer are, it is clutter
 ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
@@ -75,12 +76,14 @@ END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
 class Candidate:
     """A region with what the classifier says of it: `shares` float32 (classes,), how likely each label is.
 
-    `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the classifier says.
+    `stroke`: how wide its strokes are, in pixels. `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it
+    is no digit, whatever the classifier says.
     """
 
     region: Region
     glyph: Image
     shares: Shares
+    stroke: float
     depth: float = 0.0
     refused: bool = False
 
@@ -119,14 +122,17 @@ def read_page(
     """
     depth, wide = page_depth(page.grey, page.preview, page.colour)
     written = depth
-    depth, turn = without_rules(depth, smallest)
+    floor: Image | None = floor_of(depth)
+    depth, turn = without_rules(depth, smallest, floor)
+    if depth is not written:
+        floor = None
 
     def candidate(region: Region, depth: float) -> Candidate:
-        glyph = to_glyph(region)
-        return Candidate(region, glyph, name(glyph), depth)
+        glyph, stroke = glyph_and_stroke(region)
+        return Candidate(region, glyph, name(glyph), stroke, depth)
 
     bar = labels.index(BAR_LABEL) if BAR_LABEL in labels else None
-    parts = _parts(depth, smallest)
+    parts = _parts(depth, smallest, floor)
     if turn is None and parts is not None:
         tilt = math.degrees(tilt_of(parts.boxes.astype(np.float64)))
         if abs(tilt) > LEVEL_ENOUGH and len(parts.members) >= LEAST_TILTED:
@@ -160,8 +166,8 @@ def read_page(
     return _in_lines(found, labels, threshold, back[:2], (page.width, page.height))
 
 
-def _parts(depth: Image, smallest: float) -> Parts | None:
-    ink = ink_of_page(depth)
+def _parts(depth: Image, smallest: float, floor: Image | None = None) -> Parts | None:
+    ink = ink_of_page(depth, floor)
     return find_parts(ink, ink.mask, smallest)
 
 
@@ -293,19 +299,16 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
         return found
     clear = sum(c.confidence >= SURE for c in found) >= MOSTLY_DIGITS * len(found)
     limit, least = (ROUGHEST, threshold) if clear else (ROUGHEST_IN_CLUTTER, max(threshold, SURE_IN_CLUTTER))
-    around = cv2.bitwise_not(cv2.dilate(parts.ink.mask, np.ones((5, 5), np.uint8)))
-    bottom, right = (side - 1 for side in parts.labels.shape)
+    bottom, right = (side - 1 for side in parts.ink.mask.shape)
     judged = []
     for c in found:
         if c.confidence >= threshold:
             x, y, w, h = c.region.x, c.region.y, c.region.width, c.region.height
-            margin = max(3, round(SURROUNDINGS * max(w, h)))
-            rows, columns = slice(max(0, y - margin), y + h + margin), slice(max(0, x - margin), x + w + margin)
-            rough = cv2.mean(parts.ink.depth[rows, columns], around[rows, columns])[0]
+            rough = _roughness(parts.ink, c.region)
             lying = c.label == bar and w > LYING * h
             # Where lines leave the picture, their ends are bars.
             cut_off = c.label == bar and len(found) > FEW and (min(x, y) <= 1 or x + w >= right or y + h >= bottom)
-            thick = stroke_width(_ink(c.region.mask)) > THICKEST * max(w, h)
+            thick = c.stroke > THICKEST * max(w, h)
             if c.confidence < least or rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
         judged.append(c)
@@ -319,6 +322,22 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
         return judged
     return [replace(c, refused=True) if id(c) in bars else c for c in judged]
+
+
+def _roughness(ink: PageInk, region: Region) -> float:
+    """How deep what lies around a region is on average, its own and any other ink and their soft edges left out."""
+    margin = max(3, round(SURROUNDINGS * max(region.width, region.height)))
+    left, top = max(0, region.x - margin), max(0, region.y - margin)
+    right, bottom = region.x + region.width + margin, region.y + region.height + margin
+    # Ink beyond the margin has an edge within it.
+    x, y = max(0, left - EDGE_REACH), max(0, top - EDGE_REACH)
+    grown = cv2.dilate(ink.mask[y : bottom + EDGE_REACH, x : right + EDGE_REACH], _EDGE)
+    depth = ink.depth[top:bottom, left:right]
+    paper = cv2.bitwise_not(grown[top - y :, left - x :][: depth.shape[0], : depth.shape[1]])
+    return cv2.mean(depth, paper)[0]
+
+
+_EDGE = np.ones((2 * EDGE_REACH + 1, 2 * EDGE_REACH + 1), np.uint8)
 
 
 def _without_faint(found: list[Candidate]) -> list[Candidate]:
@@ -435,14 +454,15 @@ def _box(region: Region, back: NDArray[np.float64], size: tuple[int, int]) -> Bo
     back: (2, 3), from the region's pixels to those.
     """
     if back[0, 1] == 0:
-        corners = np.array([[0, 0], [region.width, region.height]], np.float64)
+        (across, _, right_by), (_, down, down_by) = back.tolist()
+        xs = [(region.x + side) * across + right_by for side in (0, region.width)]
+        ys = [(region.y + side) * down + down_by for side in (0, region.height)]
     else:
         # The turned box would be larger than what it holds.
         corners = cv2.convexHull(cv2.findNonZero(_ink(region.mask))).reshape(-1, 2) + 0.5
-    placed = (corners + np.array([region.x, region.y])) @ back[:, :2].T + back[:, 2]
-    most = np.array(size)
-    left, top = (int(v) for v in np.clip(np.floor(placed.min(axis=0)), 0, most - 1))
-    right, bottom = (int(v) for v in np.clip(np.ceil(placed.max(axis=0)), 1, most))
+        xs, ys = (back[:, :2] @ (corners + np.array([region.x, region.y])).T + back[:, 2:]).tolist()
+    left, top = (min(max(math.floor(min(v)), 0), most - 1) for v, most in zip((xs, ys), size, strict=True))
+    right, bottom = (min(max(math.ceil(max(v)), 1), most) for v, most in zip((xs, ys), size, strict=True))
     return left, top, max(1, right - left), max(1, bottom - top)
 
 

@@ -68,13 +68,15 @@ SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at l
 BOX_HULL = 0.9  # of the tightest rotated box is filled by the hull of a drawn one
 
 
-def without_rules(depth: Image, smallest: float) -> tuple[Image, Matrix | None]:
+def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> tuple[Image, Matrix | None]:
     """The depth with lines set to 0, and the turn that made them level: (2, 3), from pixels of `depth` to those of the
     result; None where nothing was turned.
 
-    smallest: height of the smallest digit in pixels.
+    smallest: height of the smallest digit in pixels. floor: what `floor_of` gives, where it is known already. Where no
+    line is found, the depth is the very array that was given.
     """
-    floor = floor_of(depth)
+    if floor is None:
+        floor = floor_of(depth)
     net = _net(depth, floor, smallest)
     if net is None:
         return depth, None
@@ -292,24 +294,32 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     look = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
     least = cv2.resize(floor, size, interpolation=cv2.INTER_LINEAR)
     small = as_image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(small, connectivity=8, ltype=cv2.CV_32S)
+    count, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(small, 8, cv2.CV_32S, cv2.CCL_GRANA)
     if count < 2:
         return None
     boxes, areas = np.asarray(statistics)[1:, :4].astype(np.float64), np.asarray(statistics)[1:, 4]
     extent = boxes[:, 2:].max(axis=1)
-    distance = cv2.distanceTransform(small, cv2.DIST_L2, 3)
-    sums = np.bincount(np.asarray(labels).ravel(), weights=distance.ravel(), minlength=count)[1:]
-    # Across a bar of width w the distance to its edge is w/4 on average, and half a pixel more from pixel centres.
-    drawn_thin = extent > NET_THIN * np.maximum(4 * (sums / areas - 0.5), 1)
-    nets = (extent > NET_PART * max(small.shape)) & drawn_thin
+
+    def drawn_thin(large: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which of the large ones have thin strokes; on most pages none is large, and nothing has to be measured."""
+        if not large.any():
+            return large
+        distance = cv2.distanceTransform(small, cv2.DIST_L2, 3)
+        sums = np.bincount(np.asarray(labels).ravel(), weights=distance.ravel(), minlength=count)[1:]
+        # Across a bar of width w the distance to its edge is w/4 on average, and half a pixel more from pixel centres.
+        thin: NDArray[np.bool_] = extent > NET_THIN * np.maximum(4 * (sums / areas - 0.5), 1)
+        return large & thin
+
+    nets = drawn_thin(extent > NET_PART * max(small.shape))
     plain = ~nets & (boxes[:, 3] * LOOK_SCALE >= smallest) & (areas >= 3)
     height = _usual(boxes[plain, 3]) if plain.any() else 0.0
     if height:
-        nets |= (extent > NET_HEIGHTS * height) & drawn_thin
+        nets |= drawn_thin((extent > NET_HEIGHTS * height) & ~nets)
     fill = areas / np.maximum(boxes[:, 2] * boxes[:, 3], 1)
     open_ones = ~nets & (boxes[:, 2:].min(axis=1) * LOOK_SCALE >= BOX_HEIGHTS * smallest) & (fill < BOX_FILL)
     for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT]:
-        nets[k] = _is_box(as_image((np.asarray(labels) == k + 1).view(np.uint8)), boxes[k].astype(int))
+        x, y, w, h = (int(v) for v in boxes[k])
+        nets[k] = _is_box(as_image((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8)))
     chosen = np.flatnonzero(nets) + 1
     if not chosen.size:
         return None
@@ -320,11 +330,9 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     return small if cv2.countNonZero(net) >= MIN_NET else None
 
 
-def _is_box(own: Image, box: NDArray[np.int_]) -> bool:
+def _is_box(own: Image) -> bool:
     """Whether the hull of a component fills the tightest box around it."""
-    x, y, w, h = (int(v) for v in box)
-    crop = own[y : y + h, x : x + w]
-    hull = cv2.convexHull(cv2.findNonZero(crop))
+    hull = cv2.convexHull(cv2.findNonZero(own))
     (_, sides, _) = cv2.minAreaRect(hull)
     return min(sides) > 2 and cv2.contourArea(hull) >= BOX_HULL * sides[0] * sides[1]
 
