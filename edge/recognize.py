@@ -29,7 +29,8 @@ SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than t
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
 
-SURE = 0.9  # confidence at which a region of usual proportions is not tried to be split
+SURE = 0.9  # confidence at which a region of usual proportions is a digit, and not tried to be split
+DOUBT = 0.98  # confidence below which the line network is asked, where there is one
 WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 NOT_SEEN = 0.3  # times the confidence of a region in which the line network sees no digit
@@ -188,10 +189,10 @@ def _looked_at(
     values: index of the label of each of the ten digits. everything: whether all are in doubt, because lines were
     taken out of the page and strokes with them.
     """
-    doubtful = [c for c in wholes if everything or _is_doubtful(c)][:MOST_LOOKED_AT]
+    doubtful = [c for c in wholes if everything or _is_doubtful(c, DOUBT)][:MOST_LOOKED_AT]
     if not doubtful:
         return wholes
-    sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c)]
+    sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c, SURE)]
     seen = look([Doubt(c.region, c.depth) for c in doubtful], sure)
     held: dict[int | None, list[Seen]] = {}
     for digit in seen:
@@ -227,10 +228,11 @@ def _joined(regions: list[Region]) -> Region:
     return Region(left, top, right - left, bottom - top, mask)
 
 
-def _is_doubtful(whole: Candidate) -> bool:
+def _is_doubtful(whole: Candidate, enough: float) -> bool:
+    """Whether a region may hold something else than the digit it looks like. enough: confidence that settles it."""
     region = whole.region
     wide = region.width > WIDE * region.height
-    return (whole.confidence < SURE or wide) and region.width < LONGEST * region.height
+    return (whole.confidence < enough or wide) and region.width < LONGEST * region.height
 
 
 def _pieces(
@@ -268,7 +270,7 @@ def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candida
             cut = candidate(piece, deep)
             return cut, cut.confidence
 
-        if _is_doubtful(whole) and judged < MOST_JUDGED:
+        if _is_doubtful(whole, SURE) and judged < MOST_JUDGED:
             pieces = split(region, judge, whole.confidence)
             # Cut often enough, a word falls into digits: what stands alone has to fall into clear ones.
             least = LEAST_PIECE if any(_is_beside(region, c.region) for c in sure) else LEAST_ALONE

@@ -90,7 +90,6 @@ def split_as(
     height, width = region.mask.shape
     edges = [np.zeros(height), *_cuts(region.mask), np.full(height, float(width))]
     places = [float(edge.mean()) for edge in edges]
-    total = float(np.count_nonzero(region.mask > EMPTY))
     slack = SPAN_SLACK * height
     best: dict[int, tuple[float, list[Answer]]] = {0: (1.0, [])}
     for number, (left, right) in enumerate(spans):
@@ -102,7 +101,7 @@ def split_as(
             for end in [len(edges) - 1] if last else range(start + 1, len(edges) - 1):
                 if not last and abs(places[end] - right) > slack:
                     continue
-                piece = _between(region, edges[start], edges[end], total)
+                piece = _cut_out(region, edges[start], edges[end])
                 if piece is None:
                     continue
                 answer, likely = judge(piece, number)
@@ -114,7 +113,7 @@ def split_as(
         return found[1]
     middles = [(one[1] + other[0]) / 2 for one, other in pairwise(spans)]
     straight = [np.zeros(height), *(np.full(height, at) for at in sorted(middles)), np.full(height, float(width))]
-    pieces = [_between(region, left, right, 0.0) for left, right in pairwise(straight)]
+    pieces = [_cut_out(region, left, right) for left, right in pairwise(straight)]
     return [judge(piece, number)[0] for number, piece in enumerate(pieces) if piece is not None]
 
 
@@ -198,6 +197,19 @@ def _seams(cost: Floats, slant: float) -> tuple[Floats, NDArray[np.int64]]:
 
 def _between(region: Region, left: Floats, right: Floats, total: float) -> Region | None:
     """The ink between two cuts as a region of its own; None where it cannot be a digit."""
+    height = region.mask.shape[0]
+    piece = _cut_out(region, left, right)
+    if piece is None:
+        return None
+    ink = as_image(cv2.threshold(piece.mask, EMPTY, 255, cv2.THRESH_BINARY)[1])
+    _, _, w, h = cv2.boundingRect(ink)
+    if h < LOWEST * height or not NARROWEST * height <= w <= WIDEST * h:
+        return None
+    return piece if cv2.countNonZero(ink) >= LEAST_INK * total else None
+
+
+def _cut_out(region: Region, left: Floats, right: Floats) -> Region | None:
+    """The ink between two cuts as a region of its own; None where there is none."""
     height, width = region.mask.shape
     columns = np.arange(width)
     own = (columns >= left[:, None]) & (columns < right[:, None])
@@ -211,9 +223,7 @@ def _between(region: Region, left: Floats, right: Floats, total: float) -> Regio
         ink = keep[np.asarray(labels)]
         mask = as_image(cv2.bitwise_and(mask, cv2.dilate(ink, np.ones((3, 3), np.uint8))))
     x, y, w, h = cv2.boundingRect(ink)
-    if h < LOWEST * height or not NARROWEST * height <= w <= WIDEST * h:
-        return None
-    if cv2.countNonZero(ink) < LEAST_INK * total:
+    if not w:
         return None
     x, y, x1, y1 = max(0, x - 1), max(0, y - 1), min(width, x + w + 1), min(height, y + h + 1)
     return Region(region.x + x, region.y + y, x1 - x, y1 - y, np.ascontiguousarray(mask[y:y1, x:x1]))
