@@ -33,7 +33,7 @@ SURE = 0.9  # confidence at which a region of usual proportions is a digit, and 
 DOUBT = 0.98  # confidence below which the line network is asked, where there is one
 WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
-NOT_SEEN = 0.3  # times the confidence of a region in which the line network sees no digit
+NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
 MOST_LOOKED_AT = 400  # regions in doubt on a page: more is a texture, and would take seconds
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
@@ -48,6 +48,7 @@ FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
 SURROUNDINGS = 0.3  # of a region's longer side: so far around it the paper is looked at
 EDGE_REACH = 2  # pixels around ink: its soft edge is no paper
 ROUGHEST = 0.22  # of the ink's depth: what lies around it is deeper on average, and so no paper
+CLEAR = 0.7  # confidence of a region that speaks for writing
 MOSTLY_DIGITS = 0.5  # of a page's regions are surely some; where fewer are, it is clutter
 ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
 SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least
@@ -186,9 +187,10 @@ def _looked_at(
 ) -> list[Candidate]:
     """The candidates, those in doubt as the line network sees them: one digit, several, or none.
 
-    values: index of the label of each of the ten digits. everything: whether all are in doubt, because lines were
+    values: index of the label of each of the ten digits. everything: whether all are looked at, because lines were
     taken out of the page and strokes with them.
     """
+    bar = values[int(BAR_LABEL)]
     doubtful = [c for c in wholes if everything or _is_doubtful(c, DOUBT)][:MOST_LOOKED_AT]
     if not doubtful:
         return wholes
@@ -203,8 +205,10 @@ def _looked_at(
     for k, whole in enumerate(doubtful):
         digits = held.get(k, [])
         if not digits:
-            if k not in parts:
-                found.append(replace(whole, shares=whole.shares * NOT_SEEN))
+            if k in parts or (everything and whole.label == bar):
+                continue  # a piece of a digit, or what is left of a line
+            settled = not _is_doubtful(whole, DOUBT)
+            found.append(whole if settled else replace(whole, shares=whole.shares * NOT_SEEN))
             continue
         shares = [_as_labels(digit.digit, values, len(whole.shares)) for digit in digits]
         if len(digits) > 1:
@@ -299,7 +303,7 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
     """
     if parts is None:
         return found
-    clear = sum(c.confidence >= SURE for c in found) >= MOSTLY_DIGITS * len(found)
+    clear = sum(c.confidence >= CLEAR for c in found) >= MOSTLY_DIGITS * len(found)
     limit, least = (ROUGHEST, threshold) if clear else (ROUGHEST_IN_CLUTTER, max(threshold, SURE_IN_CLUTTER))
     bottom, right = (side - 1 for side in parts.ink.mask.shape)
     judged = []
