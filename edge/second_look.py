@@ -26,6 +26,7 @@ WORN_HEIGHT = (0.62, 1.6)  # of the height of the sure digits beside it: a regio
 BESIDE_GAP = 2.0  # heights from a region to the sure digits that tell its size
 BESIDE_COMMON = 0.5  # of the lower one's height is at the height of the other
 RUN_GAP = 0.7  # heights between two regions that are looked at together
+PIECE_GAP, PIECE_HEIGHT = 0.2, 0.6  # of a digit's height: a piece of it is no farther above or below, and lower
 OUTSIDE = 0.15  # of a digit's height: its middle lies no farther outside the region that holds it
 PART_INSIDE = 0.6  # of a region lies in a digit's box: it is a part of that digit
 
@@ -106,18 +107,22 @@ def _runs(doubts: Sequence[Doubt], heights: Sequence[float]) -> list[list[int]]:
     """Which doubts are neighbours, and so looked at together."""
     runs: list[list[int]] = []
     for k in sorted(range(len(doubts)), key=lambda k: doubts[k].region.x):
-        region = doubts[k].region
         for run in runs:
-            other = doubts[run[-1]].region
-            gap = region.x - (other.x + other.width)
-            common = min(region.y + region.height, other.y + other.height) - max(region.y, other.y)
-            height = max(heights[k], heights[run[-1]])
-            if gap <= RUN_GAP * height and common >= BESIDE_COMMON * min(region.height, other.height):
+            if _are_neighbours(doubts[k].region, doubts[run[-1]].region, max(heights[k], heights[run[-1]])):
                 run.append(k)
                 break
         else:
             runs.append([k])
     return runs
+
+
+def _are_neighbours(one: Region, other: Region, height: float) -> bool:
+    """Whether two regions stand side by side in a line of digits so high, or one may be a piece of the other."""
+    across = max(one.x, other.x) - min(one.x + one.width, other.x + other.width)
+    down = max(one.y, other.y) - min(one.y + one.height, other.y + other.height)
+    lower, higher = sorted((one.height, other.height))
+    beside = across <= RUN_GAP * height and -down >= BESIDE_COMMON * lower
+    return beside or (across < 0 and down <= PIECE_GAP * height and lower < PIECE_HEIGHT * higher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +142,11 @@ class _Window:
 
 def _windows(run: Sequence[int], doubts: Sequence[Doubt], heights: Sequence[float]) -> list[_Window]:
     regions = [doubts[k].region for k in run]
-    height = float(np.median([heights[k] for k in run]))
+    highest = max(heights[k] for k in run)
+    height = float(np.median([heights[k] for k in run if heights[k] >= PIECE_HEIGHT * highest]))
     scale = DIGIT_HEIGHT / height
-    middle = float(np.median([region.y + region.height / 2 for region in regions]))
+    whole = [region for region in regions if region.height >= PIECE_HEIGHT * max(r.height for r in regions)]
+    middle = float(np.median([region.y + region.height / 2 for region in whole]))
     left = min(region.x for region in regions) - CONTEXT / scale
     right = max(region.x + region.width for region in regions) + CONTEXT / scale
     depth = float(np.median([doubts[k].depth for k in run]))

@@ -147,7 +147,7 @@ def test_ones_in_cells_stay_ones(reader: DigitReader) -> None:
 # Strokes
 
 
-@pytest.mark.parametrize("pair", ["88", known("cut as 127", "00"), "57", "83", "69"])
+@pytest.mark.parametrize("pair", ["88", "00", "57", "83", "69"])
 def test_touching_digits_are_taken_apart(pair: str, reader: DigitReader) -> None:
     sheet = Sheet()
     sheet.write(pair, 180, 100, 60, gap=-0.04)
@@ -311,7 +311,6 @@ def test_what_is_refused_outside_of_the_lines_is_left_out(reader: DigitReader) -
     assert "".join(reader.read(sheet.grey()).lines) == "2457"
 
 
-@pytest.mark.xfail(reason="letters are cut until their pieces look like digits", raises=AssertionError, strict=False)
 def test_a_page_of_words_holds_next_to_no_digits(reader: DigitReader) -> None:
     picture = np.full((400, 640), 235, np.uint8)
     for row, line in enumerate(("MARKEN", "FAHRWERK", "KAFFEE", "WARMER")):
@@ -499,7 +498,7 @@ BAD: dict[str, Callable[[], np.ndarray]] = {
     "touching marks": touching_marks,
 }
 SLOW = {"specks", "small marks", "touching marks", "coarse checkerboard"}  # known to take up to 3 s on a busy machine
-FALSE = {"specks", "blots"}  # known to hold false digits
+FALSE = {"blots"}  # known to hold false digits
 TEXTURES = {"small marks", "touching marks", "coarse noise", "20000x30"}  # shapes that may look like a digit
 
 

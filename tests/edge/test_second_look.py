@@ -85,7 +85,7 @@ def test_the_line_between_two_cells_is_none(network: LineNetwork) -> None:
     assert look_again([line], [], depth, None, network) == []
 
 
-def test_a_piece_that_fell_off_belongs_to_its_digit(network: LineNetwork) -> None:
+def test_a_piece_that_fell_off_is_no_digit_of_its_own(network: LineNetwork) -> None:
     sheet = Sheet()
     sheet.write("5", 60, 100, 60)
     depth = depth_of(sheet)
@@ -93,7 +93,17 @@ def test_a_piece_that_fell_off_belongs_to_its_digit(network: LineNetwork) -> Non
     top, rest = depth.copy(), depth.copy()
     top[114:], rest[:114] = 0, 0
     (seen,) = look_again([doubt(top), doubt(rest)], [], depth, None, network)
-    assert (seen.digit.value, seen.home, seen.parts) == (5, 1, (0,))
+    assert (seen.digit.value, seen.home) == (5, 1)
+
+
+def test_a_half_that_was_torn_off_belongs_to_the_other(network: LineNetwork) -> None:
+    sheet = Sheet()
+    sheet.write("8", 60, 100, 60)
+    depth = depth_of(sheet)
+    depth[:, 84:86] = 0
+    (seen,) = look_again([doubt(depth, right=84), doubt(depth, left=86)], [], depth, None, network)
+    assert seen.digit.value == 8
+    assert {seen.home, *seen.parts} <= {0, 1}
 
 
 def test_a_line_longer_than_the_network_takes_is_read_whole(network: LineNetwork) -> None:
