@@ -33,6 +33,7 @@ SURE = 0.9  # confidence at which a region of usual proportions is a digit, and 
 DOUBT = 0.98  # confidence below which the line network is asked, where there is one
 WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
+UNLIKELY = 0.1  # confidence below which a glyph is no digit by itself
 NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
 MOST_LOOKED_AT = 400  # regions in doubt on a page: more is a texture, and would take seconds
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
@@ -217,8 +218,18 @@ def _looked_at(
         fallen = [doubtful[part].region for part in digits[0].parts]
         if fallen:
             whole = candidate(_joined([whole.region, *fallen]), whole.depth)
-        found.append(replace(whole, shares=(whole.shares + shares[0]) / 2))
+        found.append(_seen_as(whole, shares[0]))
     return found
+
+
+def _seen_as(glyph: Candidate, shares: Shares) -> Candidate:
+    """A candidate as both networks take it. shares: how likely each label is for the line network.
+
+    What is no digit by itself is one only where its line leaves no doubt.
+    """
+    if glyph.confidence < UNLIKELY and float(shares.max()) < SURE:
+        return glyph
+    return replace(glyph, shares=(glyph.shares + shares) / 2)
 
 
 def _joined(regions: list[Region]) -> Region:
@@ -245,8 +256,7 @@ def _pieces(
     """A region taken apart into the digits that were seen in it; shares: how likely each label is for each of them."""
 
     def judge(piece: Region, number: int) -> tuple[Candidate, float]:
-        cut = candidate(piece, whole.depth)
-        cut = replace(cut, shares=(cut.shares + shares[number]) / 2)
+        cut = _seen_as(candidate(piece, whole.depth), shares[number])
         return cut, cut.shares.item(shares[number].argmax())
 
     spans = [(digit.digit.left - whole.region.x, digit.digit.right - whole.region.x) for digit in digits]
