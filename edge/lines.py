@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +123,7 @@ def _reading_order(lines: Sequence[Sequence[int]], level: Boxes) -> list[int]:
             for line in map(list, lines)
         ]
     )
-    height = float(np.median(level[:, 3]))
+    height = median(level[:, 3].tolist())
     return _ordered(list(range(len(lines))), extents, GUTTER * height)
 
 

@@ -1,6 +1,7 @@
 """From the ink of a page to regions that could each be a digit: connected components, broken strokes joined."""
 
 from dataclasses import dataclass
+from statistics import median
 
 import cv2
 import numpy as np
@@ -184,8 +185,7 @@ def _labelled(mask: Image) -> tuple[Integers, Integers]:
 def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]]:
     """Boxes with the small parts that belong to them, and which those are."""
     members = [[k] for k in range(len(boxes))]
-    heights = boxes[:, 3]
-    usual = float(np.median(heights[heights >= smallest])) if (heights >= smallest).any() else 0.0
+    usual = median([height for height in boxes[:, 3].tolist() if height >= smallest] or [0])
     if len(boxes) < 2 or usual == 0:
         return boxes, members
     joined = boxes.copy()

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from statistics import median
 
 import cv2
 import numpy as np
@@ -79,8 +80,9 @@ END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
 class Candidate:
     """A region with what the classifier says of it: `shares` float32 (classes,), how likely each label is.
 
-    `stroke`: how wide its strokes are, in pixels. `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it
-    is no digit, whatever the classifier says.
+    `label`: index of the likeliest, and `confidence`, 0 to 1, how likely that is. `stroke`: how wide its strokes are, in
+    pixels. `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the classifier
+    says.
     """
 
     region: Region
@@ -89,16 +91,13 @@ class Candidate:
     stroke: float
     depth: float = 0.0
     refused: bool = False
+    label: int = field(init=False)
+    confidence: float = field(init=False)
 
-    @property
-    def label(self) -> int:
-        """Index of the likeliest label."""
-        return int(self.shares.argmax())
-
-    @property
-    def confidence(self) -> float:
-        """How likely that label is, 0 to 1."""
-        return self.shares.item(self.shares.argmax())
+    def __post_init__(self) -> None:
+        best = int(self.shares.argmax())
+        object.__setattr__(self, "label", best)
+        object.__setattr__(self, "confidence", self.shares.item(best))
 
     def is_digit(self, threshold: float) -> bool:
         """Whether it is read as one."""
@@ -374,7 +373,7 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
     sure = [c for c in found if c.confidence >= SURE]
     if len(sure) < LEAST_SURE:
         return found
-    usual = float(np.median([c.region.height for c in sure]))
+    usual = median(c.region.height for c in sure)
     return [
         c
         for c in found
@@ -438,7 +437,7 @@ def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: floa
         return x * cos + y * sin, y * cos - x * sin, c.region.width, c.region.height
 
     places = np.asarray([place(c) for c in members])
-    height = float(np.median(places[:, 3]))
+    height = median(places[:, 3].tolist())
     added = []
     for c in refused:
         x, y, w, h = place(c)

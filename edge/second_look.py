@@ -7,6 +7,7 @@ to both sides, and the lines that were taken out of it.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 import cv2
 import numpy as np
@@ -97,7 +98,7 @@ def _height(region: Region, sure: Sequence[Region]) -> float:
         >= BESIDE_COMMON * min(region.height, other.height)
     ]
     if beside:
-        usual = float(np.median(beside))
+        usual = median(beside)
         if WORN_HEIGHT[0] * usual <= region.height:
             return usual if region.height > WORN_HEIGHT[1] * usual else (usual + region.height) / 2
     return float(region.height)
@@ -143,13 +144,13 @@ class _Window:
 def _windows(run: Sequence[int], doubts: Sequence[Doubt], heights: Sequence[float]) -> list[_Window]:
     regions = [doubts[k].region for k in run]
     highest = max(heights[k] for k in run)
-    height = float(np.median([heights[k] for k in run if heights[k] >= PIECE_HEIGHT * highest]))
+    height = median([heights[k] for k in run if heights[k] >= PIECE_HEIGHT * highest])
     scale = DIGIT_HEIGHT / height
     whole = [region for region in regions if region.height >= PIECE_HEIGHT * max(r.height for r in regions)]
-    middle = float(np.median([region.y + region.height / 2 for region in whole]))
+    middle = median([region.y + region.height / 2 for region in whole])
     left = min(region.x for region in regions) - CONTEXT / scale
     right = max(region.x + region.width for region in regions) + CONTEXT / scale
-    depth = float(np.median([doubts[k].depth for k in run]))
+    depth = median([doubts[k].depth for k in run])
     # What is too long for one image is read in several; where two overlap, each has its half.
     most, overlap = (WIDTHS[-1] - 1) / scale, 4 * CONTEXT / scale
     count = max(1, math.ceil((right - left - overlap) / (most - overlap)))
