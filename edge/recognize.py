@@ -80,9 +80,9 @@ END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
 class Candidate:
     """A region with what the classifier says of it: `shares` float32 (classes,), how likely each label is.
 
-    `label`: index of the likeliest, and `confidence`, 0 to 1, how likely that is. `stroke`: how wide its strokes are, in
-    pixels. `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the classifier
-    says.
+    `label`: index of the likeliest, and `confidence`, 0 to 1, how likely that is. `stroke`: how wide its strokes are,
+    in pixels. `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the
+    classifier says.
     """
 
     region: Region
