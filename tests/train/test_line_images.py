@@ -59,15 +59,15 @@ def test_a_digits_column_is_the_middle_of_its_box_and_its_ink_is_in_it(lines) ->
     assert inked >= 0.98 * len(columns)  # some are written very faintly
 
 
-def test_the_columns_beside_a_digits_middle_count_neither_way(lines) -> None:
-    for line, column in np.argwhere((lines.classes != BLANK) & (lines.weights > 0)):
-        for beside in (column - 2, column + 2):
-            if 0 <= beside < lines.classes.shape[1]:
-                assert (
-                    lines.weights[line, beside] == 0
-                    or lines.classes[line, beside] != BLANK
-                    or (abs(lines.classes[line, column - 1 : column + 2] != BLANK).sum() > 1)
-                )
+@pytest.mark.parametrize(
+    ("middle", "own", "either"), [(41.0, [20], [19, 21]), (42.0, [20, 21], [19, 22]), (41.4, [20, 21], [19])]
+)
+def test_the_columns_beside_a_digits_own_count_neither_way(middle, own, either) -> None:
+    classes, weights, boxes = np.full(40, BLANK), np.ones(40, np.float32), np.zeros((40, 4), np.float32)
+    line_images._mark([line_images._Placed(7, middle - 6, 8, middle + 6, 32)], classes, weights, boxes)
+    assert np.flatnonzero(classes == 7).tolist() == own
+    assert np.flatnonzero(weights == 0).tolist() == either
+    assert (boxes[own, :2].sum(axis=1) * DIGIT_HEIGHT).tolist() == pytest.approx([12] * len(own))
 
 
 def test_some_lines_hold_words_alone(digits, monkeypatch) -> None:
