@@ -8,7 +8,7 @@ SHELL := /bin/sh
 
 WORKSTATION := .venv/.ready
 DEVICE := .venv-edge/.ready
-LOCKS := requirements/edge.txt requirements/edge-litert.txt requirements/train.txt
+LOCKS := requirements/edge.txt requirements/edge-litert.txt requirements/edge-daemon.txt requirements/train.txt
 
 # TensorFlow's wheels end at Python 3.12. 3.11 comes first: it is the only one with both runtimes of the device.
 WORKSTATION_PYTHONS = $(or $(PYTHON),python3.11 python3.12 python3)
@@ -89,8 +89,8 @@ wheel: $(WORKSTATION) ## Build dist/*.whl, all that a device needs
 	@ls dist/*.whl
 
 lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE=1: to the newest allowed)
-	@for lock in edge: "edge-litert:--extra litert" \
-	  "train:--extra litert --extra train --extra test --extra lint"; do \
+	@for lock in edge: "edge-litert:--extra litert" "edge-daemon:--extra daemon --extra gpio" \
+	  "train:--extra litert --extra daemon --extra gpio --extra train --extra test --extra lint"; do \
 	  echo "requirements/$${lock%%:*}.txt" && \
 	  .venv/bin/python -m uv pip compile pyproject.toml $${lock#*:} --quiet --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \

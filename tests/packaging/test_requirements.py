@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = {"edge": (), "edge-litert": ("litert",), "train": ("litert", "train", "test", "lint")}
+LOCKS = {
+    "edge": (),
+    "edge-litert": ("litert",),
+    "edge-daemon": ("daemon", "gpio"),
+    "train": ("litert", "daemon", "gpio", "train", "test", "lint"),
+}
 LINUX = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")  # Debian 12's glibc, as Raspberry Pi OS Bookworm's
 OTHERS = ("aarch64-apple-darwin", "x86_64-pc-windows-msvc")
 DEVICE_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -40,7 +45,7 @@ def test_lock_is_in_step_with_what_is_declared(name, uv, run, tmp_path):
 
 @pytest.mark.parametrize("platform", LINUX + OTHERS)
 @pytest.mark.parametrize("python", DEVICE_PYTHONS)
-@pytest.mark.parametrize("name", ["edge", "edge-litert"])
+@pytest.mark.parametrize("name", ["edge", "edge-litert", "edge-daemon"])
 def test_device_lock_has_a_wheel_for_each_package(name, python, platform, uv, run, tmp_path):
     where = ("--target", tmp_path, "--python-version", python, "--python-platform", platform)
     strict = ("--require-hashes", "--only-binary", ":all:", "--no-deps", "--dry-run", "--quiet")
