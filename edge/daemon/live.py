@@ -1,0 +1,104 @@
+"""What the daemon knows right now: the newest frame with what was read in it, and how each part is doing."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.reading import Reading
+
+Image = NDArray[np.uint8]
+
+WORKING, WAITING, FAILED = "working", "waiting", "failed"  # what a part can be
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """How a part of the daemon is doing: the source, the store, MQTT, the webhook.
+
+    `state`: "working", "waiting" (it starts, or connects again) or "failed"; `reason`: why, for people, empty where
+    it is working; `since`: seconds of time.monotonic() at which it came to be so.
+    """
+
+    state: str
+    reason: str = ""
+    since: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One frame that was read.
+
+    `image`: uint8 (height, width) grey or (height, width, 3) BGR, upright; nobody may write to it. `reading`: what is
+    in it, before any vote. `time`: seconds since 1970 when it was taken. `number`: counts the frames read, from 1.
+    `sharpness`: 0 to 1. `seconds`: how long reading took, by name of the step.
+    """
+
+    image: Image
+    reading: Reading
+    time: float
+    number: int
+    sharpness: float
+    seconds: Mapping[str, float] = MappingProxyType({})
+
+
+class Live:
+    """Shared by all threads; each look at it is consistent, nothing of it is stored."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._seen: Seen | None = None
+        self._parts: dict[str, Part] = {}
+        self._verdict = "no frame yet"
+        self._dropped = 0
+
+    def see(self, seen: Seen, verdict: str) -> None:
+        """A frame was read. verdict: why there is no new stable reading, empty where there is."""
+        with self._changed:
+            self._seen, self._verdict = seen, verdict
+            self._changed.notify_all()
+
+    @property
+    def seen(self) -> Seen | None:
+        """The newest frame that was read."""
+        return self._seen
+
+    @property
+    def verdict(self) -> str:
+        """Why there is no stable reading right now; empty where there is one."""
+        return self._verdict
+
+    def wait(self, number: int, timeout: float) -> Seen | None:
+        """The newest frame once it is another than the one of this number; None if that takes longer than timeout."""
+        with self._changed:
+            if self._changed.wait_for(lambda: self._seen is not None and self._seen.number != number, timeout):
+                return self._seen
+        return None
+
+    def report(self, name: str, state: str, reason: str = "") -> bool:
+        """A part says how it is doing; whether that is news."""
+        with self._changed:
+            before = self._parts.get(name)
+            if before is not None and (before.state, before.reason) == (state, reason):
+                return False
+            self._parts[name] = Part(state, reason)
+            return True
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """How each part is doing, by name: "source", "store", "mqtt", "webhook", "stdout"."""
+        with self._changed:
+            return dict(self._parts)
+
+    @property
+    def dropped(self) -> int:
+        """Frames of the source that were not read, since the start."""
+        return self._dropped
+
+    @dropped.setter
+    def dropped(self, count: int) -> None:
+        self._dropped = count
