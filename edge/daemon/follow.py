@@ -253,6 +253,6 @@ class _FreezeWatch:
 
 def _fingerprint(frame: Frame) -> int | None:
     try:
-        return zlib.crc32(np.ascontiguousarray(frame.load()[::SUBSAMPLE, ::SUBSAMPLE]))
+        return zlib.crc32(frame.load()[::SUBSAMPLE, ::SUBSAMPLE].tobytes())
     except PictureError:
         return None
