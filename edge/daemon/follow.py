@@ -17,8 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from edge.capture import EndOfSource, Frame, Source
 from edge.daemon.live import FAILED, WAITING, WORKING, Live
 from edge.daemon.settings import SourceSettings
