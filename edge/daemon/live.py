@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +15,7 @@ from edge.reading import Reading
 Image = NDArray[np.uint8]
 
 WORKING, WAITING, FAILED = "working", "waiting", "failed"  # what a part can be
+WATCHED_SECONDS = 3.0  # so long after somebody waited for a frame, frames are read for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +31,27 @@ class Part:
     since: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """One frame that was read.
 
     `image`: uint8 (height, width) grey or (height, width, 3) BGR, upright; nobody may write to it. `reading`: what is
     in it, before any vote. `time`: seconds since 1970 when it was taken. `number`: counts the frames read, from 1.
-    `sharpness`: 0 to 1. `seconds`: how long reading took, by name of the step.
+    `seconds`: how long its reading took, by name of the step.
     """
 
     image: Image
     reading: Reading
     time: float
     number: int
-    sharpness: float
     seconds: Mapping[str, float] = MappingProxyType({})
+
+    @cached_property
+    def sharpness(self) -> float:
+        """0 to 1; measured when somebody looks, it costs as much as reading does."""
+        from edge.sharpness import sharpness
+
+        return sharpness(self.image, [digit.box for digit in self.reading.digits])
 
 
 class Live:
@@ -55,6 +63,7 @@ class Live:
         self._parts: dict[str, Part] = {}
         self._verdict = "no frame yet"
         self._dropped = 0
+        self._watched = -WATCHED_SECONDS
 
     def see(self, seen: Seen, verdict: str) -> None:
         """A frame was read. verdict: why there is no new stable reading, empty where there is."""
@@ -74,10 +83,16 @@ class Live:
 
     def wait(self, number: int, timeout: float) -> Seen | None:
         """The newest frame once it is another than the one of this number; None if that takes longer than timeout."""
+        self._watched = time.monotonic()
         with self._changed:
             if self._changed.wait_for(lambda: self._seen is not None and self._seen.number != number, timeout):
                 return self._seen
         return None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody waits for frames, or did a moment ago: a person who aims the camera."""
+        return time.monotonic() - self._watched < WATCHED_SECONDS
 
     def report(self, name: str, state: str, reason: str = "") -> bool:
         """A part says how it is doing; whether that is news."""
