@@ -254,7 +254,8 @@ class Gate:
         if not self._links.use(code):
             self._attempts.count(address)
             raise HttpError(
-                HTTPStatus.UNAUTHORIZED, "this link was used or is too old; log in with the token, or restart the daemon"
+                HTTPStatus.UNAUTHORIZED,
+                "this link was used or is too old; log in with the token",
             )
 
 
@@ -272,11 +273,9 @@ def check_same_site(asker: Asker) -> None:
             raise HttpError(HTTPStatus.FORBIDDEN, CROSS_SITE)
         return
     # No browser of today leaves Origin out; one that does can only post a form.
-    if asker.content_type in FORM_TYPES and asker.method == "POST" and asker.path != PICTURE_PATH:
-        if not asker.fetch_site and not asker.requested_with:
-            raise HttpError(
-                HTTPStatus.FORBIDDEN, "send 'Content-Type: application/json', or a header X-Requested-With"
-            )
+    is_form = asker.content_type in FORM_TYPES and asker.method == "POST" and asker.path != PICTURE_PATH
+    if is_form and not asker.fetch_site and not asker.requested_with:
+        raise HttpError(HTTPStatus.FORBIDDEN, "send 'Content-Type: application/json', or a header X-Requested-With")
 
 
 def _is_same(origin: str, host: str) -> bool:

@@ -61,7 +61,9 @@ class Corrections:
         if len(lines) > 1 and field is None:
             there = [sum(digit["line"] == line for digit in digits) for line in sorted({d["line"] for d in digits})]
             if [len(line) for line in lines] != there:
-                raise UsageError(f"the lines of this reading have {', '.join(map(str, there))} digits, yours have others")
+                raise UsageError(
+                    f"the lines of this reading have {', '.join(map(str, there))} digits, yours have others"
+                )
         return list(zip(places, right, strict=True))
 
     def _parted(self, line: str) -> list[str | None]:
@@ -104,7 +106,7 @@ class Corrections:
     def _taken_from_others(self, home: str, name: str) -> list[Path]:
         """Removes the glyph from other labels' folders; those that changed."""
         changed = []
-        for other in os.scandir(self._path):
+        for other in list(os.scandir(self._path)):
             if other.name != home and other.is_dir(follow_symlinks=False):
                 path = Path(other.path) / name
                 with suppress(FileNotFoundError):
@@ -126,10 +128,11 @@ def _places(record: Record, name: str) -> list[int]:
         left, top, w, h = digit["box"]
         if x <= left + w / 2 < x + width and y <= top + h / 2 < y + height:
             places.append(place)
-    characters = len("".join(field["text"].split()))
-    if len(places) != characters:
+    inside = sum(len(record["digits"][place]["label"] or REFUSED) for place in places)
+    if inside != len("".join(field["text"].split())):
         raise UsageError(
-            f"field '{name}' was read as {_digits(characters)}, and {len(places)} lie in its box; correct the whole reading"
+            f"{_digits(len(places))} lie in the box of field '{name}', which is not what was read there; "
+            "correct the whole reading"
         )
     return places
 

@@ -1,7 +1,9 @@
 """Pictures out and in: the live frame as JPEG, encoded once for all; uploads, one decoded at a time."""
 
 import threading
+import zlib
 from collections import OrderedDict
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import cv2
@@ -26,15 +28,24 @@ UPLOAD_KINDS = ("JPEG", "PNG", "WebP", "BMP", "GIF")  # what cameras and browser
 Image = NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """A frame, encoded. `number`: of the frame; `tag`: tells it from every other, also of an earlier run."""
+
+    data: bytes
+    number: int
+    tag: str
+
+
 class Frames:
     """JPEGs of the newest frames. Safe to use from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._made: OrderedDict[tuple[int, int], bytes] = OrderedDict()  # by number of the frame and width
+        self._made: OrderedDict[tuple[int, int], Jpeg] = OrderedDict()  # by number of the frame and width
 
-    def jpeg(self, seen: Seen, wanted: int | None, width: int | None) -> tuple[bytes, int, int]:
-        """JPEG, its frame's number and its width: of the frame wanted while its JPEG is there, else of the one seen.
+    def jpeg(self, seen: Seen, wanted: int | None, width: int | None) -> Jpeg:
+        """The frame of this number while its JPEG is there, else the one seen.
 
         width: in pixels; None for the frame's own.
         """
@@ -43,13 +54,14 @@ class Frames:
         width = min(full, MAX_WIDTH, rounded)
         with self._lock:  # a second client waits for the first one's work instead of doing it again
             if wanted is not None and (wanted, width) in self._made:
-                return self._made[wanted, width], wanted, width
+                return self._made[wanted, width]
             key = seen.number, width
             if key not in self._made:
-                self._made[key] = _encoded(seen.image, width, max(1, round(height * width / full)))
+                data = _encoded(seen.image, width, max(1, round(height * width / full)))
+                self._made[key] = Jpeg(data, seen.number, f"{seen.number}-{width}-{zlib.crc32(data):08x}")
                 while len(self._made) > KEPT_JPEGS:
                     self._made.popitem(last=False)
-            return self._made[key], seen.number, width
+            return self._made[key]
 
 
 def _encoded(image: Image, width: int, height: int) -> bytes:

@@ -23,7 +23,9 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
-from edge.daemon.web.auth import PICTURE_PATH, Asker
+from edge.daemon.live import FAILED, WORKING
+from edge.daemon.protocol import Daemon
+from edge.daemon.web.auth import PICTURE_PATH, Asker, Gate
 from edge.daemon.web.errors import JSON, HttpError, busy, error_body
 from edge.errors import EdgeDigitsError
 
@@ -46,6 +48,7 @@ LOOK_SECONDS = 1.0  # between two looks at the connections
 IDLE_SECONDS = 30.0  # without a request
 REQUEST_SECONDS = 10.0  # for a request to come, or an answer to go, and beyond:
 SLOWEST_RATE = 50_000.0  # bytes a second
+RETRY_SECONDS = 5.0  # before an address that cannot be listened on is tried again: the network comes up after us
 STOP_SECONDS = 0.5  # for running requests when the daemon ends
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -157,6 +160,66 @@ def _listen(listen: str, port: int) -> socket.socket:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and (error.errno or 0) > 0 else str(error)
         raise ServerError(f"cannot listen on {listen} port {port}: {reason}; set listen and port in [http]") from None
     return listening
+
+
+class WebServer:
+    """The daemon's HTTP side: starts, and tries again where it cannot listen yet; stops within a moment."""
+
+    name = "http"
+
+    def __init__(self, daemon: Daemon) -> None:
+        """Raises UsageError where it would not be safe to listen."""
+        from edge.daemon.web.app import HEADERS, App, load_static
+        from edge.daemon.web.metrics import Metrics
+
+        self._daemon = daemon
+        self._http = daemon.settings.http
+        self._gate = Gate(daemon.settings, daemon.name)
+        self._metrics = Metrics(daemon)
+        self.app = App(daemon, self._gate, self._metrics, load_static())
+        self._server = Server(
+            self.app, self._http.listen, self._http.port, self._gate.admit, HEADERS, on_stop=self.app.api.close
+        )
+        self._stopping = threading.Event()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._server.port
+
+    def login_link(self) -> str:
+        """The page's address; where a token is needed, one that logs in without it, once and within 15 minutes."""
+        return self._gate.login_link(self.port)
+
+    def start(self) -> None:
+        """Listens from here on, or as soon as it can."""
+        self._metrics.start()
+        if not self._is_listening():
+            threading.Thread(target=self._try_again, name="http again", daemon=True).start()
+
+    def _is_listening(self) -> bool:
+        try:
+            self._server.start()
+        except ServerError as error:
+            if self._daemon.live.report(self.name, FAILED, str(error)):
+                log.error("%s", error)
+            return False
+        self._daemon.live.report(self.name, WORKING)
+        log.info("the page: %s", self.login_link())
+        return True
+
+    def _try_again(self) -> None:
+        while not self._stopping.wait(RETRY_SECONDS):
+            if self._is_listening():
+                if self._stopping.is_set():
+                    self._server.stop()
+                return
+
+    def stop(self, timeout: float = STOP_SECONDS) -> None:
+        """Listens no more; what takes longer than a moment gets no answer."""
+        self._stopping.set()
+        self._server.stop()
+        self._metrics.stop()
 
 
 class _Refusal:
