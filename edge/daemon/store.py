@@ -247,7 +247,7 @@ class Store:
     ) -> Callable[[], Record]:
         """Returns what is to be done once that is committed."""
         now = self._clock.now()
-        newest = self._fill_times(connection, now)
+        newest, _ = self._fill_times(connection, now)
         time, monotonic = now.of_frame(record.get("time"), newest / 1000)
         stored_time = None if time is None else milliseconds(time)
         sequence = self._sequence + 1
@@ -284,14 +284,16 @@ class Store:
 
         return committed
 
-    def _fill_times(self, connection: sqlite3.Connection, now: Now) -> int:
-        """Gives records of this boot their time, once it is known; returns the newest time of all, in milliseconds.
+    def _fill_times(self, connection: sqlite3.Connection, now: Now) -> tuple[int, int]:
+        """Gives a batch of records of this boot their time, once it is known.
+
+        Returns the newest time of all records, in milliseconds, and to how many it gave one.
 
         A clock that nobody keeps may have been behind at the start and still be: then it says times before the newest
         of the boots before, and those are left out.
         """
         if not self._untimed or not now.is_known(self._newest / 1000):
-            return self._newest
+            return self._newest, 0
         started = milliseconds(now.wall - now.monotonic)
         least = 0.0 if now.synchronised else (self._newest_of_other_boots - started) / 1000
         newest = self._newest
@@ -305,7 +307,7 @@ class Store:
             filled = _json({**json.loads(record), "time": utc(time / 1000)})
             connection.execute("UPDATE readings SET time = ?, record = ? WHERE sequence = ?", (time, filled, sequence))
             newest = max(newest, time)
-        return newest
+        return newest, len(rows)
 
     def subscribe(self, wake: Callable[[], None]) -> None:
         """wake is called after each commit of a record, by the thread that added it: it has to be quick."""
@@ -481,16 +483,17 @@ class Store:
 
     def tidy(self) -> None:
         """Deletes what is too old or too much; to be called every few minutes. Raises StoreError."""
-        if self._untimed:
-            self._write_filled_times()
+        self._fill_all_times()
         self._delete_glyphs()
         self._delete_old()
         self._delete_for_space()
         self._shrink()
 
-    def _write_filled_times(self) -> None:
-        with self._lock:
-            self._newest = self._write(lambda connection: self._fill_times(connection, self._clock.now()))
+    def _fill_all_times(self) -> None:
+        count = BATCH if self._untimed else 0
+        while count == BATCH:
+            with self._lock:
+                self._newest, count = self._write(lambda found: self._fill_times(found, self._clock.now()))
 
     def _delete_glyphs(self) -> None:
         def delete(connection: sqlite3.Connection) -> int:
