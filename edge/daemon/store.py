@@ -376,7 +376,8 @@ class Store:
     def count(self) -> int:
         """How many records there are. Raises StoreError."""
         with self._reading() as connection:
-            return self._sequence - query.oldest(connection, self._sequence + 1) + 1
+            oldest, newest = query.span(connection)
+        return newest - oldest + 1
 
     def last_value(self, field: str) -> LastValue | None:
         """The last valid value of a field, of whichever boot. Raises StoreError."""
@@ -458,8 +459,8 @@ class Store:
     def backlog(self, sink: str) -> int:
         """How many records a registered sink has not had yet. Raises StoreError."""
         with self._reading() as connection:
-            oldest = query.oldest(connection, self._sequence + 1)
-        return self._sequence - max(self._cursors[sink], oldest - 1)
+            oldest, newest = query.span(connection)
+        return max(0, newest - max(self._cursors[sink], oldest - 1))
 
     def lost(self, sink: str) -> int:
         """How many records were deleted for want of space before a registered sink had them. Raises StoreError."""
@@ -528,7 +529,7 @@ class Store:
             return
         while self._used()[0] > ROOM * limit and (count := self.count()) > 1:
             with self._reading() as connection:
-                oldest = query.oldest(connection, self._sequence)
+                oldest, _ = query.span(connection)
             self._delete_up_to(oldest + min(BATCH, max(1, count // 20)) - 1)
 
     def _used(self) -> tuple[int, int]:
@@ -539,8 +540,8 @@ class Store:
         """All records up to this one, some at a time."""
         while True:
             with self._reading() as connection:
-                oldest = query.oldest(connection, last + 1)
-            if oldest > last:
+                oldest, newest = query.span(connection)
+            if not oldest <= min(last, newest):
                 return
             self._delete_batch(oldest, min(last, oldest + BATCH - 1))
 
@@ -568,7 +569,7 @@ class Store:
             return
         with self._lock, self._counting():
             try:
-                self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+                self._connection.executescript("PRAGMA incremental_vacuum")  # execute() would take one page's step
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.Error as error:
                 raise explained(error, self._path) from None
