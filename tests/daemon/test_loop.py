@@ -125,7 +125,7 @@ def test_a_restart_does_not_say_the_same_again(reader, store) -> None:
     for _ in range(2):
         frames = Script(sheet("58"))
         with running(reader, frames, store):
-            until(lambda: frames.given > 15)
+            until(lambda f=frames: f.given > 15)
     assert texts(store) == ["58"]
 
 
