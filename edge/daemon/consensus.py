@@ -37,7 +37,6 @@ class Tally:
 
     def __init__(self, settings: ReadingSettings, fields: tuple[FieldSettings, ...], last_value: LastValue) -> None:
         """last_value: what a field's last valid value was, None where there was none."""
-        self.fields = fields
         self._fields = {field.form.name: field for field in fields}
         self._last_value = last_value
         self._votes = {

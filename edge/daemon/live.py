@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -63,12 +63,20 @@ class Live:
         self._verdict = "no frame yet"
         self._dropped = 0
         self._watched = -WATCHED_SECONDS
+        self._hearers: list[Callable[[Seen], None]] = []
+
+    def listen(self, hear: Callable[[Seen], None]) -> Callable[[], None]:
+        """hear is called with each frame that was read, by the thread that read it. Returned is what ends that."""
+        self._hearers.append(hear)
+        return lambda: self._hearers.remove(hear)
 
     def see(self, seen: Seen, verdict: str) -> None:
         """A frame was read. verdict: why there is no new stable reading, empty where there is."""
         with self._changed:
             self._seen, self._verdict = seen, verdict
             self._changed.notify_all()
+        for hear in tuple(self._hearers):
+            hear(seen)
 
     @property
     def seen(self) -> Seen | None:

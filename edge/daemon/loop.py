@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from edge.capture import Frame
 from edge.daemon.consensus import PAGE, Consensus, Tally
 from edge.daemon.live import FAILED, WORKING, Live, Seen
+from edge.daemon.plausible import value_of
 from edge.daemon.protocol import NoReadingError, Record
 from edge.daemon.settings import ReadingSettings, StoreSettings
 from edge.daemon.store import Store, StoreError
@@ -98,9 +99,10 @@ class Loop:
     def configure(self, settings: ReadingSettings, storing: StoreSettings, watched: Watched) -> None:
         """What to read, how and when, from the next frame on."""
         form = watched.form()
-        tally = Tally(settings, watched.fields, self._store.last_value)
+        tally = Tally(settings, watched.fields, last_values(self._store, watched))
         with self._changing:
             self._settings, self._storing, self._form, self._tally = settings, storing, form, tally
+            self._watched = watched
             self._said = _said_in(self._store.latest(), watched)
             self._settled = False
             self._next = 0.0
@@ -285,7 +287,7 @@ class Loop:
                 self._answer(request, record)
 
     def _record_picture(self, frame: Frame, reading: Reading) -> None:
-        tally = Tally(_ONE_PICTURE, self._tally.fields, self._store.last_value)
+        tally = Tally(_ONE_PICTURE, self._watched.fields, last_values(self._store, self._watched))
         try:
             self._add(tally.add(reading).reading, frame.path or "", frame.time, "reading", frame)
             self._recorded = time.monotonic()
@@ -325,6 +327,19 @@ class Loop:
             request.answer.set_exception(answer)
         else:
             request.answer.set_result(answer)
+
+
+def last_values(store: Store, watched: Watched) -> Callable[[str], str | None]:
+    """What each field's last value was: the last valid one, or what a person said since then that it is."""
+    fields = {field.form.name: field for field in watched.fields}
+
+    def last_value(name: str) -> str | None:
+        said, corrected = store.last_value(name), store.last_correction(name)
+        if corrected is not None and (said is None or corrected[0] >= said.sequence) and corrected[1].isdecimal():
+            return value_of(fields[name], corrected[1])
+        return None if said is None else said.value
+
+    return last_value
 
 
 _ONE_PICTURE = ReadingSettings(frames=1, agree=1, confidence=0.0)

@@ -18,13 +18,12 @@ from edge.daemon.live import FAILED, WORKING, Live
 from edge.daemon.loop import Loop
 from edge.daemon.protocol import NoReadingError, Record
 from edge.daemon.settings import FieldSettings, Settings
-from edge.daemon.store import Store, StoreError
+from edge.daemon.store import DATABASE, Store, StoreError
 from edge.daemon.watched import Watched, load_watched, parse_watched, watched_as_toml
 from edge.errors import UsageError
 from edge.reader import DigitReader
 
-DATABASE = "readings.db"  # in the state folder
-FIELDS = "fields.toml"  # the same, where the configuration names no other
+FIELDS = "fields.toml"  # in the state folder, where the configuration names no other
 HUNG_SECONDS = 10.0  # a camera call, or a turn of the loop, that takes longer hangs
 TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
 END_SECONDS = 0.8  # for each part to end
