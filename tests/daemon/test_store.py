@@ -558,7 +558,7 @@ import sys
 from pathlib import Path
 from tests.daemon.recording import glyphs, open_store, record
 
-store = open_store(Path(sys.argv[1]), keep_megabytes=2)
+store = open_store(Path(sys.argv[1]), keep_megabytes=2, keep_glyphs=20)
 store.register("mqtt")
 pixels = glyphs(4)
 number = 0
@@ -567,6 +567,9 @@ while True:
     print(said["sequence"], said["id"], flush=True)
     store.delivered("mqtt", said["sequence"] - 3)
     number += 1
+    if number % 10 == 0:
+        store._delete_glyphs()
+        store._shrink()
 """
 
 
