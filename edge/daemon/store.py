@@ -110,6 +110,10 @@ class Store:
             self._lock_file.release()
             raise
 
+    def configure(self, settings: StoreSettings) -> None:
+        """What to keep, from now on."""
+        self._settings = settings
+
     # Opening and closing
 
     def _open(self, aside: Path | None = None) -> None:
@@ -424,6 +428,18 @@ class Store:
                 "SELECT field, text, time FROM corrections WHERE sequence = ? ORDER BY id", (sequence,)
             ).fetchall()
         return [Correction(field, text, _utc(time)) for field, text, time in found]
+
+    def last_correction(self, field: str) -> tuple[int, str] | None:
+        """The newest record of which a person said what stands in this field: its sequence, and what they said.
+
+        Raises StoreError.
+        """
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT sequence, text FROM corrections WHERE field = ? ORDER BY sequence DESC, id DESC LIMIT 1",
+                (field,),
+            ).fetchone()
+        return None if found is None else (int(found[0]), str(found[1]))
 
     # Delivering
 

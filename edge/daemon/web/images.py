@@ -1,0 +1,106 @@
+"""Pictures out and in: the live frame as JPEG, encoded once for all; uploads, one decoded at a time."""
+
+import threading
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.daemon.live import Seen
+from edge.daemon.web.errors import HttpError, busy
+from edge.decode import UNDECODABLE, Page, decode_page_bytes
+from edge.errors import PictureError
+from edge.picture_header import read_header
+
+JPEG_QUALITY = 80  # of 100: ink stays crisp, 1280×720 pixels are some 100 KB
+WIDTH_STEP = 160  # pixels: sizes are rounded up to this, so that a frame is encoded in few of them
+MAX_WIDTH = 1920  # pixels
+KEPT_JPEGS = 8  # of the newest frames, in all sizes
+
+MAX_UPLOAD_BYTES = 16_000_000
+MAX_UPLOAD_PIXELS = 25_000_000  # a telephone's 24 megapixels; 75 MB where it is no JPEG, which is decoded reduced
+UPLOAD_KINDS = ("JPEG", "PNG", "WebP", "BMP")  # what cameras and browsers make; fewer decoders, fewer holes
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Jpeg:
+    """A frame, encoded. `number`: of the frame; `tag`: tells it from every other, also of an earlier run."""
+
+    data: bytes
+    number: int
+    tag: str
+
+
+class Frames:
+    """JPEGs of the newest frames. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: OrderedDict[tuple[int, int], Jpeg] = OrderedDict()  # by number of the frame and width
+
+    def jpeg(self, seen: Seen, wanted: int | None, width: int | None) -> Jpeg:
+        """The frame of this number while its JPEG is there, else the one seen.
+
+        width: in pixels; None for the frame's own.
+        """
+        height, full = seen.image.shape[:2]
+        rounded = -(-(width or full) // WIDTH_STEP) * WIDTH_STEP
+        width = min(full, MAX_WIDTH, rounded)
+        with self._lock:  # a second client waits for the first one's work instead of doing it again
+            if wanted is not None and (wanted, width) in self._made:
+                return self._made[wanted, width]
+            key = seen.number, width
+            if key not in self._made:
+                data = _encoded(seen.image, width, max(1, round(height * width / full)))
+                self._made[key] = Jpeg(data, seen.number, f"{seen.number}-{width}-{zlib.crc32(data):08x}")
+                while len(self._made) > KEPT_JPEGS:
+                    self._made.popitem(last=False)
+            return self._made[key]
+
+
+def _encoded(image: Image, width: int, height: int) -> bytes:
+    if width < image.shape[1]:
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+
+class Uploads:
+    """Decodes pictures that people send, one at a time: what looks at the camera goes on meanwhile."""
+
+    def __init__(self) -> None:
+        self._place = threading.Lock()
+
+    def __enter__(self) -> "Uploads":
+        """Takes the place. Raises HttpError where somebody has it."""
+        if not self._place.acquire(blocking=False):
+            raise busy("another picture is just being read; try again in a second")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._place.release()
+
+    def page(self, data: bytes) -> Page:
+        """The picture. Raises HttpError for one that is too large, PictureError for what is none."""
+        if len(data) > MAX_UPLOAD_BYTES:
+            raise HttpError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"{len(data) / 1e6:.1f} MB; pictures of more than {MAX_UPLOAD_BYTES // 1_000_000} MB are not read",
+            )
+        header = read_header(data)
+        if header is None:
+            raise PictureError("the picture is empty" if not data else UNDECODABLE)
+        if header.kind not in UPLOAD_KINDS:
+            raise PictureError(f"{header.kind} pictures are not read here; send JPEG or PNG")
+        if header.width * header.height > MAX_UPLOAD_PIXELS:
+            raise HttpError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"{header.width}x{header.height} pixels; more than {MAX_UPLOAD_PIXELS // 1_000_000} megapixels are "
+                "not read here",
+            )
+        return decode_page_bytes(data)
