@@ -280,7 +280,7 @@ def _paths() -> Part:
         },
         "/api/read": {
             "post": {
-                "summary": "Reads a picture that is sent: JPEG of at most 25 megapixels, PNG, WebP or BMP of 12, and 16 MB",
+                "summary": "Reads a picture that is sent: JPEG up to 25 megapixels, PNG, WebP, BMP up to 12; 16 MB",
                 "parameters": [
                     _query("fields", {"type": "string", "enum": ["0", "1", "true", "false"]}, "Whether to read fields")
                 ],
