@@ -1,5 +1,6 @@
 """Debian's Chromium, driven: what a page shows, what went wrong in it, and whom it asked."""
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +13,6 @@ from selenium.webdriver.chrome.service import Service
 
 CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"  # Debian's packages chromium and chromium-driver
 DESKTOP, PHONE = (1280, 900), (360, 760)  # CSS pixels
-WATCH = """
-window.problems = [];
-addEventListener("error", (event) => problems.push(String(event.message)));
-addEventListener("unhandledrejection", (event) => problems.push(String(event.reason)));
-addEventListener("securitypolicyviolation", (event) => problems.push(`policy: ${event.violatedDirective}`));
-"""
 
 
 @contextmanager
@@ -30,7 +25,6 @@ def chromium() -> Iterator[webdriver.Chrome]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(executable_path=DRIVER))
     try:
-        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})
         yield driver
     finally:
         driver.quit()
@@ -49,9 +43,8 @@ def show_as(driver: webdriver.Chrome, size: tuple[int, int], touch: bool = False
 
 
 def problems(driver: webdriver.Chrome) -> list[str]:
-    """What went wrong in the page since it was opened: errors, broken promises, violations of its security policy."""
-    console = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
-    return [*driver.execute_script("return window.problems"), *console]
+    """What the console complained of since the last time: errors, and what the security policy kept out."""
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
 
 def addresses(driver: webdriver.Chrome) -> set[str]:
@@ -74,7 +67,5 @@ def touch_drag(driver: webdriver.Chrome, start: tuple[float, float], end: tuple[
 
 def screenshot(driver: webdriver.Chrome, path: Path, whole: bool = True) -> None:
     """A picture of the page, PNG: for people to look at."""
-    import base64
-
     shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": whole})
     path.write_bytes(base64.b64decode(shot["data"]))
