@@ -1,7 +1,6 @@
 """The page in a real browser: what people see, draw, type and drop, on a desktop and on a phone."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,10 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
-from selenium.webdriver.remote.webelement import WebElement
 
-from tests.daemon.browser import DESKTOP, PHONE, addresses, chromium, problems, show_as, touch_drag
+from tests.daemon.browser import DESKTOP, PHONE, Page, chromium, near, show_as, touch_drag
 from tests.daemon.standin import HEIGHT, WIDTH, Device, StandIn, box_of, picture_of, record_of
 
-DEADLINE = 20.0  # seconds for anything to appear: a loaded machine is slow
 FIELD = {
     "name": "water",
     "box": [0.1, 0.3, 0.6, 0.4],
@@ -32,16 +29,12 @@ FIELD = {
 LEAST_CONTRAST = 4.5  # WCAG 2.2, 1.4.3
 
 
-class Page:
-    """The page of a device in the browser."""
+class DevicePage(Page):
+    """The page of a device that does as the test says."""
 
-    def __init__(self, driver: webdriver.Chrome, device: Device, server: StandIn) -> None:
-        self.driver, self.device, self.server = driver, device, server
-        self.failures_expected = False
-
-    def open(self, path: str = "/", size: tuple[int, int] = DESKTOP, touch: bool = False, dark: bool = False) -> None:
-        show_as(self.driver, size, touch, dark)
-        self.driver.get(self.server.url + path)
+    def __init__(self, driver: webdriver.Chrome, server: StandIn) -> None:
+        super().__init__(driver, server.url)
+        self.server, self.device = server, server.device
 
     def open_live(self, text: str = "41873", **how: Any) -> None:
         """Opened, with the text's picture shown."""
@@ -49,59 +42,10 @@ class Page:
         self.open(**how)
         self.until(lambda: self.text("seen-text") == text, "the live picture appears")
 
-    def edit(self) -> None:
-        self.until(lambda: self.id("edit").is_displayed(), "fields can be edited")
-        self.id("edit").click()
-
-    def id(self, name: str) -> WebElement:
-        return self.driver.find_element(By.ID, name)
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.driver.find_elements(By.CSS_SELECTOR, selector)
-
-    def text(self, name: str) -> str:
-        return self.script(f"return document.getElementById('{name}').innerText")
-
-    def script(self, source: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(source, *arguments)
-
-    def until(self, condition: Callable[[], Any], what: str) -> Any:
-        """The condition's value, once it is true."""
-        end = time.monotonic() + DEADLINE
-        while not (value := condition()):
-            assert time.monotonic() < end, f"in {DEADLINE:g} s not: {what}"
-            time.sleep(0.05)
-        return value
-
-    def place(self, selector: str) -> list[float]:
-        """x, y, width, height in the window."""
-        return self.script(
-            "const r = document.querySelector(arguments[0]).getBoundingClientRect();"
-            "return [r.x, r.y, r.width, r.height]",
-            selector,
-        )
-
-    def on_picture(self, x: float, y: float) -> tuple[float, float]:
-        """Where in the window a part of the live picture is."""
-        left, top, width, height = self.place("#overlay")
-        return left + x * width, top + y * height
-
-    def mouse_drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """From one part of the live picture to another."""
-        overlay = self.id("overlay")
-        _, _, width, height = self.place("#overlay")
-        offsets = [(round((x - 0.5) * width), round((y - 0.5) * height)) for x, y in (start, end)]
-        drag = ActionChains(self.driver, duration=50).move_to_element_with_offset(overlay, *offsets[0]).click_and_hold()
-        drag.move_to_element_with_offset(overlay, *offsets[1]).release().perform()
-
     def saved(self) -> dict[str, Any]:
         """The body of the PUT that saved the fields."""
         self.id("save-fields").click()
         return self.until(lambda: self.device.asked("PUT", "/api/fields"), "fields are sent")[-1].json
-
-    def width_beyond(self) -> int:
-        """Pixels by which the page is wider than the window."""
-        return self.script("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
 @pytest.fixture(scope="module")
@@ -111,25 +55,15 @@ def driver() -> Iterator[webdriver.Chrome]:
 
 
 @pytest.fixture
-def page(driver: webdriver.Chrome) -> Iterator[Page]:
-    """A page over a device that does as the test says; whatever the test does, nothing in the page goes wrong."""
-    for told in (problems, addresses):  # of the test before
-        told(driver)
+def page(driver: webdriver.Chrome) -> Iterator[DevicePage]:
+    """Whatever a test does, nothing in the page goes wrong."""
     with StandIn(Device()) as server:
-        page = Page(driver, server.device, server)
-        yield page
-        wrong = [said for said in problems(driver) if not (page.failures_expected and "Failed to load" in said)]
-        outside = {a for a in addresses(driver) if not a.startswith((server.url, "blob:", "data:", "about:"))}
-        driver.get("about:blank")
-    assert not wrong
-    assert not outside
+        page = DevicePage(driver, server)
+        with page.watched():
+            yield page
 
 
-def near(found: list[float], wanted: list[float], by: float = 1.0) -> bool:
-    return all(abs(a - b) <= by for a, b in zip(found, wanted, strict=True))
-
-
-def test_a_reading_appears_and_changes(page: Page) -> None:
+def test_a_reading_appears_and_changes(page: DevicePage) -> None:
     page.device.add("41873")
     page.open_live("41873")
     page.until(lambda: page.text("reading-text") == "41873", "the reading appears")
@@ -140,7 +74,7 @@ def test_a_reading_appears_and_changes(page: Page) -> None:
     assert page.script("return document.querySelector('#reading-text').closest('[aria-live=polite]') !== null")
 
 
-def test_the_page_says_why_there_is_no_stable_reading(page: Page) -> None:
+def test_the_page_says_why_there_is_no_stable_reading(page: DevicePage) -> None:
     page.device.verdict = "only 2 of 5 frames agree"
     page.open_live()
     page.until(lambda: "only 2 of 5 frames agree" in page.text("verdict"), "the verdict")
@@ -150,7 +84,7 @@ def test_the_page_says_why_there_is_no_stable_reading(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("size", "touch"), [(DESKTOP, False), (PHONE, True)], ids=["desktop", "phone"])
-def test_boxes_stand_where_the_digits_are(page: Page, size: tuple[int, int], touch: bool) -> None:
+def test_boxes_stand_where_the_digits_are(page: DevicePage, size: tuple[int, int], touch: bool) -> None:
     page.open_live("41873", size=size, touch=touch)
     boxes = page.until(lambda: page.all(".digit-box"), "boxes")
     left, top, width, height = page.place("#picture")
@@ -164,7 +98,7 @@ def test_boxes_stand_where_the_digits_are(page: Page, size: tuple[int, int], tou
     assert near(page.place(".digit-box"), [left + box_of(0)[0] * scale, top + box_of(0)[1] * scale, *rect[2:]], 3)
 
 
-def test_boxes_follow_when_the_window_changes(page: Page) -> None:
+def test_boxes_follow_when_the_window_changes(page: DevicePage) -> None:
     page.open_live("7")
     page.until(lambda: page.all(".digit-box"), "a box")
     show_as(page.driver, (700, 700))
@@ -182,7 +116,7 @@ def test_boxes_follow_when_the_window_changes(page: Page) -> None:
     assert box is not None
 
 
-def test_a_refused_and_an_unsure_digit_look_different(page: Page) -> None:
+def test_a_refused_and_an_unsure_digit_look_different(page: DevicePage) -> None:
     page.device.show("4?7")
     page.device.seen["digits"][0]["confidence"] = 0.6
     page.open()
@@ -191,7 +125,7 @@ def test_a_refused_and_an_unsure_digit_look_different(page: Page) -> None:
     assert [tag.text for tag in page.all(".digits-layer .tag")][:2] == ["4 60", "? 30"]
 
 
-def test_sharpness_is_shown_with_its_best(page: Page) -> None:
+def test_sharpness_is_shown_with_its_best(page: DevicePage) -> None:
     page.open_live("1")
     page.device.show("2", sharpness=0.3)
     page.until(lambda: page.text("sharpness-words") == "30 · best 42", "the best stays")
@@ -201,7 +135,7 @@ def test_sharpness_is_shown_with_its_best(page: Page) -> None:
 
 
 @pytest.mark.parametrize("way", ["mouse", "finger"])
-def test_a_field_is_drawn_named_and_saved(page: Page, way: str) -> None:
+def test_a_field_is_drawn_named_and_saved(page: DevicePage, way: str) -> None:
     page.open_live(size=PHONE if way == "finger" else DESKTOP, touch=way == "finger")
     page.edit()
     page.script("document.getElementById('stage').scrollIntoView({block: 'center'})")
@@ -210,6 +144,8 @@ def test_a_field_is_drawn_named_and_saved(page: Page, way: str) -> None:
     else:
         touch_drag(page.driver, page.on_picture(0.1, 0.3), page.on_picture(0.7, 0.7))
     form = page.until(lambda: page.id("field-form").is_displayed() and page.id("field-form"), "the form")
+    top = page.place("#stage")[1]
+    assert top >= 0 and top + page.place("#stage")[3] <= page.script("return innerHeight")  # and the picture stays
     for name, typed in {"name": "water", "length": "5", "decimals": "1", "unit": "m³"}.items():
         box = form.find_element(By.NAME, name)
         box.clear()
@@ -225,7 +161,7 @@ def test_a_field_is_drawn_named_and_saved(page: Page, way: str) -> None:
     assert (sent["Content-Type"], sent["X-Requested-With"]) == ("application/json", "edge-digits")
 
 
-def test_a_field_is_moved_resized_and_deleted(page: Page) -> None:
+def test_a_field_is_moved_resized_and_deleted(page: DevicePage) -> None:
     page.device.fields["fields"] = [FIELD, FIELD | {"name": "gas", "box": [0.1, 0.75, 0.3, 0.2]}]
     page.open_live()
     page.edit()
@@ -238,7 +174,7 @@ def test_a_field_is_moved_resized_and_deleted(page: Page) -> None:
     assert near(field["box"], [0.2, 0.2, 0.7, 0.3], 0.01)
 
 
-def test_a_field_cannot_leave_the_picture(page: Page) -> None:
+def test_a_field_cannot_leave_the_picture(page: DevicePage) -> None:
     page.device.fields["fields"] = [FIELD]
     page.open_live()
     page.edit()
@@ -248,7 +184,7 @@ def test_a_field_cannot_leave_the_picture(page: Page) -> None:
     assert x + width <= 1
 
 
-def test_a_field_is_made_and_moved_by_keyboard(page: Page) -> None:
+def test_a_field_is_made_and_moved_by_keyboard(page: DevicePage) -> None:
     page.open_live()
     page.edit()
     page.id("add-field").send_keys(Keys.ENTER)
@@ -261,7 +197,7 @@ def test_a_field_is_made_and_moved_by_keyboard(page: Page) -> None:
     assert page.saved()["fields"][0]["name"] == "total"
 
 
-def test_boxes_in_units_of_the_page_stay_in_them(page: Page) -> None:
+def test_boxes_in_units_of_the_page_stay_in_them(page: DevicePage) -> None:
     page.device.fields |= {"fields": [FIELD | {"box": [21, 30, 84, 20]}], "size": [210, 100]}
     page.open_live()
     page.edit()
@@ -271,7 +207,7 @@ def test_boxes_in_units_of_the_page_stay_in_them(page: Page) -> None:
     assert near(body["fields"][0]["box"], [42, 30, 84, 20], 0.5)
 
 
-def test_fields_of_a_straightened_page_are_placed_in_numbers(page: Page) -> None:
+def test_fields_of_a_straightened_page_are_placed_in_numbers(page: DevicePage) -> None:
     page.device.fields |= {"fields": [FIELD], "deskew": "page"}
     page.open_live()
     page.edit()
@@ -287,7 +223,7 @@ def test_fields_of_a_straightened_page_are_placed_in_numbers(page: Page) -> None
     assert body["fields"][0]["box"] == [0.25, 0.3, 0.6, 0.4]
 
 
-def test_fixed_fields_are_shown_and_cannot_be_edited(page: Page) -> None:
+def test_fixed_fields_are_shown_and_cannot_be_edited(page: DevicePage) -> None:
     page.device.fields |= {"fields": [FIELD], "editable": False}
     page.open_live()
     page.until(lambda: "fixed in the configuration" in page.text("editor-help"), "why not")
@@ -295,7 +231,7 @@ def test_fixed_fields_are_shown_and_cannot_be_edited(page: Page) -> None:
     assert page.text("field-list") == "water"
 
 
-def test_what_the_server_has_against_fields_is_shown_and_they_stay(page: Page) -> None:
+def test_what_the_server_has_against_fields_is_shown_and_they_stay(page: DevicePage) -> None:
     page.failures_expected = True
     page.device.fields["fields"] = [FIELD]
     page.device.failures["PUT /api/fields"] = (400, "field 'water': pattern '(' is not a regular expression")
@@ -310,7 +246,7 @@ def test_what_the_server_has_against_fields_is_shown_and_they_stay(page: Page) -
     assert not page.id("editor-error").is_displayed()
 
 
-def test_two_fields_of_one_name_are_not_sent(page: Page) -> None:
+def test_two_fields_of_one_name_are_not_sent(page: DevicePage) -> None:
     page.device.fields["fields"] = [FIELD]
     page.open_live()
     page.edit()
@@ -321,7 +257,7 @@ def test_two_fields_of_one_name_are_not_sent(page: Page) -> None:
     assert not page.device.asked("PUT", "/api/fields")
 
 
-def test_a_misread_digit_is_corrected(page: Page) -> None:
+def test_a_misread_digit_is_corrected(page: DevicePage) -> None:
     for text in ("41873", "41874"):
         page.device.add(text)
     page.open_live()
@@ -338,7 +274,7 @@ def test_a_misread_digit_is_corrected(page: Page) -> None:
     assert "Thank you" in page.text("announce")
 
 
-def test_a_field_is_corrected_by_its_name(page: Page) -> None:
+def test_a_field_is_corrected_by_its_name(page: DevicePage) -> None:
     found = {"name": "water", "text": "41873", "value": "4187.3", "confidence": 0.9, "valid": True, "reason": None}
     page.device.add("41873", fields=[found | {"box": [100, 100, 400, 150]}])
     page.open_live()
@@ -348,7 +284,7 @@ def test_a_field_is_corrected_by_its_name(page: Page) -> None:
     assert sent.json == {"sequence": 1, "field": "water", "text": "41878"}
 
 
-def test_a_correction_that_is_refused_says_why(page: Page) -> None:
+def test_a_correction_that_is_refused_says_why(page: DevicePage) -> None:
     page.failures_expected = True
     page.device.add("41873")
     page.device.failures["POST /api/correct"] = (410, "the glyphs of reading 1 are no longer kept")
@@ -368,7 +304,7 @@ def write_picture(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("way", ["chosen", "dropped"])
-def test_a_picture_is_read(page: Page, tmp_path: Path, way: str) -> None:
+def test_a_picture_is_read(page: DevicePage, tmp_path: Path, way: str) -> None:
     path = write_picture(tmp_path, "42")
     page.open_live()
     if way == "chosen":
@@ -388,7 +324,7 @@ def test_a_picture_is_read(page: Page, tmp_path: Path, way: str) -> None:
     assert '"text": "42"' in page.script("return document.getElementById('upload-record').textContent")
 
 
-def test_a_picture_that_cannot_be_read_says_why(page: Page, tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_read_says_why(page: DevicePage, tmp_path: Path) -> None:
     page.failures_expected = True
     page.device.failures["POST /api/read"] = (422, "not a picture that can be decoded")
     page.open_live()
@@ -397,7 +333,7 @@ def test_a_picture_that_cannot_be_read_says_why(page: Page, tmp_path: Path) -> N
     assert not page.id("upload-result").is_displayed()
 
 
-def test_read_now_shows_the_reading_or_why_there_is_none(page: Page) -> None:
+def test_read_now_shows_the_reading_or_why_there_is_none(page: DevicePage) -> None:
     page.failures_expected = True
     page.device.failures["POST /api/trigger"] = (503, "no reading in 10 s: no digit found")
     page.open_live()
@@ -410,7 +346,7 @@ def test_read_now_shows_the_reading_or_why_there_is_none(page: Page) -> None:
     assert not page.id("trigger-error").is_displayed()
 
 
-def test_a_refused_value_is_listed_with_its_reason(page: Page) -> None:
+def test_a_refused_value_is_listed_with_its_reason(page: DevicePage) -> None:
     reason = "smaller than before (4187.3)"
     refused = {"name": "water", "text": "41003", "value": None, "confidence": 0.9, "valid": False, "reason": reason}
     page.device.add("41003", fields=[refused | {"box": [100, 100, 400, 150]}])
@@ -420,7 +356,7 @@ def test_a_refused_value_is_listed_with_its_reason(page: Page) -> None:
     assert reason in page.text("reading-fields")
 
 
-def test_the_plot_follows_a_field(page: Page) -> None:
+def test_the_plot_follows_a_field(page: DevicePage) -> None:
     def field(name: str, value: str) -> dict[str, Any]:
         said = {"name": name, "text": value, "value": value, "confidence": 0.9, "valid": True, "reason": None}
         return said | {"box": [0, 0, 10, 10]}
@@ -439,7 +375,7 @@ def test_the_plot_follows_a_field(page: Page) -> None:
     assert left >= 0
 
 
-def test_older_readings_are_asked_for(page: Page) -> None:
+def test_older_readings_are_asked_for(page: DevicePage) -> None:
     for number in range(120):
         page.device.add(str(number))
     page.open_live(size=PHONE, touch=True)
@@ -452,7 +388,7 @@ def test_older_readings_are_asked_for(page: Page) -> None:
     assert found == list(range(120, 0, -1))
 
 
-def test_health_is_said_in_plain_words(page: Page) -> None:
+def test_health_is_said_in_plain_words(page: DevicePage) -> None:
     page.device.health |= {
         "status": "degraded",
         "parts": {"mqtt": {"state": "waiting", "reason": "the broker refuses the connection", "since_seconds": 150}},
@@ -468,7 +404,7 @@ def test_health_is_said_in_plain_words(page: Page) -> None:
     assert page.script("return document.title") == "shelf – Edge Digits"
 
 
-def test_a_device_that_fails_still_says_its_health(page: Page) -> None:
+def test_a_device_that_fails_still_says_its_health(page: DevicePage) -> None:
     page.failures_expected = True
     answer = page.device.answer
     page.device.answer = lambda request, query: (  # type: ignore[method-assign]
@@ -479,7 +415,7 @@ def test_a_device_that_fails_still_says_its_health(page: Page) -> None:
     assert not page.id("connection").is_displayed()
 
 
-def test_a_lost_connection_is_said_and_comes_back(page: Page) -> None:
+def test_a_lost_connection_is_said_and_comes_back(page: DevicePage) -> None:
     page.failures_expected = True
     page.device.add("1")
     page.open_live("1")
@@ -494,7 +430,7 @@ def test_a_lost_connection_is_said_and_comes_back(page: Page) -> None:
     assert not page.id("connection").is_displayed()
 
 
-def test_what_is_being_edited_survives_a_lost_connection(page: Page) -> None:
+def test_what_is_being_edited_survives_a_lost_connection(page: DevicePage) -> None:
     page.failures_expected = True
     page.open_live()
     page.edit()
@@ -508,13 +444,11 @@ def test_what_is_being_edited_survives_a_lost_connection(page: Page) -> None:
     assert len(page.saved()["fields"]) == 1
 
 
-def test_who_is_not_logged_in_is_asked_for_the_token(page: Page) -> None:
+def test_who_is_not_logged_in_is_asked_for_the_token(page: DevicePage) -> None:
     page.failures_expected = True
     page.device.failures["GET /api/latest"] = (401, "log in first")
     page.open()
-    page.until(
-        lambda: page.all("#token") and page.script("return document.readyState") == "complete", "the login page"
-    )
+    page.until(lambda: page.all("#token") and page.script("return document.readyState") == "complete", "the login page")
     page.device.failures = {"POST /login": (401, "this is not the token")}
     page.id("token").send_keys("wrong", Keys.ENTER)
     page.until(lambda: page.text("login-error") == "This is not the token", "the server's line")
@@ -527,7 +461,7 @@ def test_who_is_not_logged_in_is_asked_for_the_token(page: Page) -> None:
     page.until(lambda: page.driver.current_url.endswith("/login"), "the login page again")
 
 
-def test_a_phone_never_scrolls_sideways(page: Page) -> None:
+def test_a_phone_never_scrolls_sideways(page: DevicePage) -> None:
     page.device.health["name"] = "a-shelf-with-a-very-long-name-in-the-far-cellar.example"
     page.device.health["parts"]["mqtt"] = {"state": "failed", "reason": "x" * 90, "since_seconds": 1}
     long = {"name": "n" * 60, "text": "1" * 40, "value": "1" * 40, "confidence": 1, "valid": True, "reason": "r" * 90}
@@ -548,7 +482,7 @@ def test_a_phone_never_scrolls_sideways(page: Page) -> None:
     assert page.width_beyond() == 0
 
 
-def test_every_control_has_a_name_for_a_screen_reader(page: Page) -> None:
+def test_every_control_has_a_name_for_a_screen_reader(page: DevicePage) -> None:
     page.device.add("41873\n12")
     page.device.fields["fields"] = [FIELD]
     page.open_live()
@@ -566,7 +500,7 @@ def test_every_control_has_a_name_for_a_screen_reader(page: Page) -> None:
     assert [role for role, name in found if not name.strip()] == []
 
 
-def test_the_focus_can_be_seen(page: Page) -> None:
+def test_the_focus_can_be_seen(page: DevicePage) -> None:
     page.open_live()
     ActionChains(page.driver).send_keys(Keys.TAB * 2).perform()
     style = page.script(
@@ -576,7 +510,7 @@ def test_the_focus_can_be_seen(page: Page) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_words_stand_out_from_their_ground(page: Page, dark: bool) -> None:
+def test_words_stand_out_from_their_ground(page: DevicePage, dark: bool) -> None:
     page.device.verdict = "only 2 of 5 frames agree"
     page.device.add("41873")
     page.open_live(dark=dark)
@@ -600,7 +534,7 @@ def test_words_stand_out_from_their_ground(page: Page, dark: bool) -> None:
     assert [(name, ratio) for name, ratio in found if ratio < LEAST_CONTRAST] == []
 
 
-def test_nothing_of_a_record_is_taken_for_markup(page: Page) -> None:
+def test_nothing_of_a_record_is_taken_for_markup(page: DevicePage) -> None:
     markup = "<img src=x onerror=alert(1)>"
     field = {"name": markup, "text": "1", "value": markup, "confidence": 1, "valid": True, "reason": markup}
     page.device.records.append(record_of(1, "1", [field | {"box": [0, 0, 9, 9]}]))

@@ -4,7 +4,7 @@ import { shape } from "./overlay.js";
 import { byId, setText, when } from "./words.js";
 
 const TOP = 12, BOTTOM = 14, RIGHT = 8; // pixels of the screen around the line
-const CHARACTER = 6.4; // of a number at the side
+const CHARACTER = 7.2; // of a number at the side
 const GAP = 8;
 const LONGEST = 10; // characters at the side
 
