@@ -19,6 +19,7 @@ import pytest
 
 from edge.daemon import database, schema
 from edge.daemon.database import DISK_FULL
+from edge.daemon.settings import StoreSettings
 from edge.daemon.store import DATABASE, Correction, Store, StoreError
 from edge.errors import UsageError
 from tests.daemon.recording import NOON, PATIENCE, ROOT, Hands, glyphs, open_store, record, run_python
@@ -220,6 +221,17 @@ def test_corrections_are_kept_beside_the_record_which_stays_as_it_was(tmp_path: 
             store.correct(2, "1", None)
 
 
+def test_the_last_correction_of_a_field_is_that_of_the_newest_record(store: Store) -> None:
+    for _ in range(2):
+        store.add(record(total="477"))
+    assert store.last_correction("total") is None
+    store.correct(2, "472", "total")
+    store.correct(2, "473", "total")
+    store.correct(1, "471", "total")
+    store.correct(2, "999", None)
+    assert store.last_correction("total") == (2, "473")
+
+
 # Delivering
 
 
@@ -240,6 +252,15 @@ def test_a_sink_gets_what_it_has_not_had_in_order_also_after_a_restart(tmp_path:
 
 
 # Keeping it small
+
+
+def test_what_to_keep_can_be_changed_at_work(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path)) as store:
+        for _ in range(3):
+            store.add(record(), glyphs=glyphs())
+        store.configure(StoreSettings(keep_glyphs=1))
+        store.tidy()
+        assert look(tmp_path, "SELECT sequence FROM glyphs") == [(3,)]
 
 
 def test_records_that_are_too_old_go_but_not_before_they_were_delivered(tmp_path: Path) -> None:
