@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.daemon import schema
+from edge.daemon import database, schema
 from edge.daemon.database import DISK_FULL
+from edge.daemon.settings import StoreSettings
 from edge.daemon.store import DATABASE, Correction, Store, StoreError
 from edge.errors import UsageError
 from tests.daemon.recording import NOON, PATIENCE, ROOT, Hands, glyphs, open_store, record, run_python
@@ -220,6 +221,17 @@ def test_corrections_are_kept_beside_the_record_which_stays_as_it_was(tmp_path: 
             store.correct(2, "1", None)
 
 
+def test_the_last_correction_of_a_field_is_that_of_the_newest_record(store: Store) -> None:
+    for _ in range(2):
+        store.add(record(total="477"))
+    assert store.last_correction("total") is None
+    store.correct(2, "472", "total")
+    store.correct(2, "473", "total")
+    store.correct(1, "471", "total")
+    store.correct(2, "999", None)
+    assert store.last_correction("total") == (2, "473")
+
+
 # Delivering
 
 
@@ -240,6 +252,15 @@ def test_a_sink_gets_what_it_has_not_had_in_order_also_after_a_restart(tmp_path:
 
 
 # Keeping it small
+
+
+def test_what_to_keep_can_be_changed_at_work(tmp_path: Path) -> None:
+    with closing(open_store(tmp_path)) as store:
+        for _ in range(3):
+            store.add(record(), glyphs=glyphs())
+        store.configure(StoreSettings(keep_glyphs=1))
+        store.tidy()
+        assert look(tmp_path, "SELECT sequence FROM glyphs") == [(3,)]
 
 
 def test_records_that_are_too_old_go_but_not_before_they_were_delivered(tmp_path: Path) -> None:
@@ -338,6 +359,16 @@ def test_two_daemons_cannot_have_one_database(store: Store, tmp_path: Path) -> N
         open_store(tmp_path)
     store.close()
     open_store(tmp_path).close()
+
+
+def test_another_program_that_has_it_locked_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    with closing(open_store(tmp_path)) as store:
+        with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as shell:
+            shell.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match="is locked by another program"):
+                store.add(record())
+        assert store.add(record())["sequence"] == 1
 
 
 def test_a_closed_store_says_so_and_may_be_closed_again(store: Store) -> None:
@@ -548,7 +579,7 @@ import sys
 from pathlib import Path
 from tests.daemon.recording import glyphs, open_store, record
 
-store = open_store(Path(sys.argv[1]), keep_megabytes=2)
+store = open_store(Path(sys.argv[1]), keep_megabytes=2, keep_glyphs=20)
 store.register("mqtt")
 pixels = glyphs(4)
 number = 0
@@ -557,6 +588,9 @@ while True:
     print(said["sequence"], said["id"], flush=True)
     store.delivered("mqtt", said["sequence"] - 3)
     number += 1
+    if number % 10 == 0:
+        store._delete_glyphs()
+        store._shrink()
 """
 
 
