@@ -118,6 +118,7 @@ def test_every_record_arrives_in_order_although_the_broker_is_killed_under_load(
         for arrived in (30, 80, 130):
             wait_for(lambda least=arrived: len(subscriber.got) >= least)
             broker.kill()
+            subscriber.ready.clear()
             broker.start()
             # What is acknowledged while a subscriber is away is the broker's to keep, not ours.
             assert subscriber.ready.wait(30)
@@ -205,6 +206,20 @@ def test_a_record_is_published_as_it_is_stored(broker: Broker, tmp_path: Path) -
         kept = daemon.store.add(record_of(7, text="Zähler"))
         wait_for(lambda: subscriber.got)
         assert json.loads(subscriber.got[0][1]) == kept == daemon.store.latest()
+
+
+def test_records_of_a_database_that_begins_anew_arrive_too(broker: Broker, tmp_path: Path) -> None:
+    daemon = daemon_for(broker.port, tmp_path)
+    with Subscriber(broker, f"{TOPIC}/reading") as subscriber, running(daemon):
+        works(daemon)
+        old = add_many(daemon.store, 30)
+        wait_for(lambda: len(subscriber.got) == 30)
+        wait_for(lambda: daemon.store.backlog("mqtt") == 0)
+        daemon.store._begin_anew(daemon.store._connection)  # as when it turns out to be damaged
+        new = add_many(daemon.store, 5)
+        wait_for(lambda: set(ids_of(subscriber)) >= set(new))
+        assert without_repeats(ids_of(subscriber)) == old + new
+        wait_for(lambda: daemon.store.backlog("mqtt") == 0)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
