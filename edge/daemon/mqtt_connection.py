@@ -3,6 +3,7 @@
 Nothing is kept from one connection to the next: what was not acknowledged comes from the store again.
 """
 
+import re
 import select
 import socket
 import ssl
@@ -31,6 +32,7 @@ WINDOW = 20  # messages on their way at once; Mosquitto's own default for a clie
 LARGEST = 268_435_455  # bytes of a packet (MQTT, 1.5.5)
 
 TAKEN_OVER = 0x8E  # MQTT 5, 2.4
+ERROR_NUMBER = re.compile(r"^.*\[Errno \d+\] ")  # and the library's words before it
 REFUSED = 0x80  # reason codes from here on are errors
 CREDENTIALS = ("Not authorized", "Bad user name or password")
 VERSIONS = ("Unsupported protocol version",)
@@ -197,7 +199,7 @@ class Connection:
     def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         """The library says only here why a socket failed."""
         if level == paho.MQTT_LOG_ERR:
-            self._trouble = text.removeprefix("failed to receive on socket: ")
+            self._trouble = ERROR_NUMBER.sub("", text)
 
     def _before_accepting(self) -> str:
         """Why the broker hung up at once. Whether its TLS alert comes through is a matter of luck."""
