@@ -29,6 +29,7 @@ ANSWER_SECONDS = 10.0  # for the broker to accept the connection
 KEEPALIVE_SECONDS = 30  # without a message until a ping; as long again, and the broker is gone
 PROTOCOLS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 WINDOW = 20  # messages on their way at once; Mosquitto's own default for a client
+PACKET_OVERHEAD = 32  # bytes of a packet beside topic and payload, at most (MQTT 5, 3.3, without properties)
 LARGEST = 268_435_455  # bytes of a packet (MQTT, 1.5.5)
 
 TAKEN_OVER = 0x8E  # MQTT 5, 2.4
@@ -115,8 +116,13 @@ class Connection:
             wake.clear()
             self.step(0.5)
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
-        """Sends it with QoS 1, in order; the number under which it will be acknowledged."""
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
+        """Sends it with QoS 1, in order; the number under which it will be acknowledged.
+
+        None where it is not sent, because it is larger than this broker takes: it would hang up.
+        """
+        if len(payload) + len(topic.encode()) + PACKET_OVERHEAD > self.largest:
+            return None
         self._count += 1
         self._waiting.append((self._count, topic, payload, retain))
         self._send_waiting()

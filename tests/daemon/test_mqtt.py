@@ -150,7 +150,7 @@ def test_every_record_arrives_in_order_although_the_publisher_is_killed(
     command = [sys.executable, "-c", PUBLISHER, str(broker.port), version, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with Subscriber(broker, f"{TOPIC}/reading", f"{TOPIC}/status") as subscriber:
-        for killed in (20, 60, 100):
+        for killed in (20, 60):
             process = subprocess.Popen([*command, "100000"], env=environment, cwd=ROOT)
             wait_for(lambda least=killed: len(without_repeats(ids_of(subscriber))) >= least)
             process.send_signal(signal.SIGKILL)
@@ -159,7 +159,7 @@ def test_every_record_arrives_in_order_although_the_publisher_is_killed(
         subprocess.run([*command, "20"], env=environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         store = StandIn(Settings(), tmp_path).store
         committed = [record["id"] for record in store.readings(limit=100_000, oldest_first=True)]
-        assert len(committed) > 100
+        assert len(committed) > 60
         wait_for(lambda: len(set(ids_of(subscriber))) >= len(committed))
         assert without_repeats(ids_of(subscriber)) == committed
 
@@ -347,6 +347,7 @@ def test_a_record_that_is_too_large_for_the_broker_is_passed_over_and_said(
             wait_for(lambda: ids_of(subscriber) == [before, after])
             wait_for(lambda: daemon.store.backlog("mqtt") == 0)
             assert daemon.part("mqtt")[0] == WORKING
+            assert "WARNING  edge_digits.mqtt:delivery" not in caplog.text  # the connection was never lost
     assert f"record {large['sequence']} cannot be published" in caplog.text
 
 
