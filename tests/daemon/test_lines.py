@@ -17,9 +17,11 @@ from edge.daemon.live import FAILED, WAITING, WORKING
 from edge.daemon.settings import Settings
 from edge.daemon.store import StoreError
 from tests.daemon.broker import SECONDS, wait_for
-from tests.daemon.sinks import StandIn, add_many, record_of
+from tests.daemon.sinks import StandIn, add_many, in_memory, record_of
 
 STOP_SECONDS = 2.0
+
+tmp_path = in_memory
 NOT_OPEN = 1000  # no file descriptor
 
 

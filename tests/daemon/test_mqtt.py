@@ -22,7 +22,7 @@ from edge.daemon.settings import MqttSettings, Settings
 from edge.errors import UsageError
 from tests.conftest import ROOT
 from tests.daemon.broker import Broker, Subscriber, free_port, make_certificates, make_passwords, wait_for
-from tests.daemon.sinks import Adder, StandIn, add_many, record_of, without_repeats
+from tests.daemon.sinks import Adder, StandIn, add_many, in_memory, record_of, without_repeats
 
 VERSIONS = ("3.1.1", "5")
 TOPIC = "edge-digits/test"
@@ -36,6 +36,8 @@ PERSISTENT = (
 )
 SECRET = "correct horse battery"
 STOP_SECONDS = 2.0  # that the service has to end
+
+tmp_path = in_memory
 
 # Another process: adds records until it is killed, and publishes them.
 PUBLISHER = """
