@@ -27,6 +27,7 @@ from edge.reader import DigitReader
 FIELDS = "fields.toml"  # in the state folder, where the configuration names no other
 HUNG_SECONDS = 10.0  # a camera call, or a turn of the loop, that takes longer hangs
 TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
+SINKS = ("mqtt", "webhook", "stdout")
 END_SECONDS = 0.8  # for each part to end
 
 log = logging.getLogger("edge_digits.daemon")
