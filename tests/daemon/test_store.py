@@ -314,7 +314,7 @@ def test_the_database_grows_no_larger_than_it_may_and_says_what_was_not_delivere
     with closing(open_store(tmp_path, keep_megabytes=1)) as store:
         store.register("mqtt")
         store.register("webhook")
-        for number in range(800):
+        for number in range(500):
             store.add(record(total=str(number)), glyphs=glyphs(seed=number))
             store.delivered("mqtt", store.count() and number + 1)
             if number % 20 == 0:
@@ -322,7 +322,7 @@ def test_the_database_grows_no_larger_than_it_may_and_says_what_was_not_delivere
                 assert store.size() < 1.2e6
         store.tidy()
         oldest = store.readings(limit=1, oldest_first=True)[0]["sequence"]
-        assert oldest > 50 and store.count() == 801 - oldest > 50
+        assert oldest > 50 and store.count() == 501 - oldest > 50
         assert (store.lost("mqtt"), store.lost("webhook")) == (0, oldest - 1)
         assert store.backlog("webhook") == store.count()
         assert store.undelivered("webhook", 1)[0]["sequence"] == oldest
@@ -641,7 +641,7 @@ def test_what_was_said_to_be_recorded_is_there_after_a_kill_in_mid_write(tmp_pat
 
 
 def test_many_threads_add_and_read_at_once(store: Store) -> None:
-    writers, each = 4, 50
+    writers, each = 4, 25
     problems: list[BaseException] = []
     done = threading.Event()
 
