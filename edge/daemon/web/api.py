@@ -156,6 +156,8 @@ class Api:
     def _live_record(self) -> Record:
         live = self._daemon.live
         seen = live.seen
+        if seen is not None:
+            self._frames.tell(seen)
         record = reading_record("", seen.reading) if seen is not None else {"digits": [], "fields": [], "text": ""}
         return {
             "number": 0 if seen is None else seen.number,

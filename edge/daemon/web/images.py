@@ -47,12 +47,20 @@ class Frames:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._made: OrderedDict[tuple[int, int], Jpeg] = OrderedDict()  # by number of the frame and width
+        self._told: Seen | None = None
+
+    def tell(self, seen: Seen) -> None:
+        """Somebody was told of this frame, and is about to ask for its picture: it stays, though newer ones come."""
+        self._told = seen
 
     def jpeg(self, seen: Seen, wanted: int | None, width: int | None) -> Jpeg:
-        """The frame of this number while its JPEG is there, else the one seen.
+        """The frame wanted by its number while it is there, else the one seen.
 
         width: in pixels; None for the frame's own.
         """
+        told = self._told
+        if told is not None and told.number == wanted:
+            seen = told
         height, full = seen.image.shape[:2]
         rounded = -(-(width or full) // WIDTH_STEP) * WIDTH_STEP
         width = min(full, MAX_WIDTH, rounded)
