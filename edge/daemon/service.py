@@ -27,6 +27,8 @@ from edge.reader import DigitReader
 FIELDS = "fields.toml"  # in the state folder, where the configuration names no other
 HUNG_SECONDS = 10.0  # a camera call, or a turn of the loop, that takes longer hangs
 TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
+PICTURE_THREAD = "picture"  # reads a picture that was sent in, for as long as that takes
+SINKS = ("mqtt", "webhook", "stdout")
 END_SECONDS = 0.8  # for each part to end
 
 log = logging.getLogger("edge_digits.daemon")
@@ -153,6 +155,7 @@ class Service:
             self._stop_reading()
             self._stop_beside(set(self._beside))
             self.store.close()
+        self.is_stuck = self.is_stuck or any(thread.name == PICTURE_THREAD for thread in threading.enumerate())
 
     def _keep_house(self) -> None:
         while not self._ending.wait(TIDY_SECONDS):
