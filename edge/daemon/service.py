@@ -177,8 +177,6 @@ class Service:
         reader = _reader(new) if any(model) else self.reader
         with self._changing:
             anew = {name for name, sections in _SECTIONS.items() if _differ(old, new, sections)}
-            if watched != self._watched and self.settings.mqtt.host:
-                anew.add("mqtt")
             self._stop_beside(anew)
             rereads = reader is not self.reader or _differ(old, new, ("source", "gpio"))
             if rereads:
@@ -190,6 +188,7 @@ class Service:
             elif self._loop is not None:
                 self._loop.configure(new.reading, new.store, watched)
             self._start_beside()
+            self._fields_changed()
 
     # What the parts ask for
 
@@ -228,8 +227,14 @@ class Service:
             self._watched = watched
             if self._loop is not None:
                 self._loop.configure(self.settings.reading, self.settings.store, watched)
-            self._stop_beside({"mqtt"})
-            self._start_beside()
+            self._fields_changed()
+
+    def _fields_changed(self) -> None:
+        """Tells those that announce the fields: Home Assistant has a sensor for each."""
+        for part in self._beside.values():
+            refresh = getattr(part, "refresh", None)
+            if refresh is not None:
+                refresh()
 
     def _fields_file(self, settings: Settings) -> Path:
         return self.state / (settings.reading.fields or FIELDS)
