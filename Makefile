@@ -3,11 +3,12 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo data train convert lines evaluate read classify test lint wheel lock clean
+.PHONY: help demo daemon data train convert lines evaluate read classify test lint wheel lock clean
 SHELL := /bin/sh
 
 WORKSTATION := .venv/.ready
 DEVICE := .venv-edge/.ready
+DAEMON := .venv-daemon/.ready
 LOCKS := requirements/edge.txt requirements/edge-litert.txt requirements/edge-daemon.txt requirements/train.txt
 
 # TensorFlow's wheels end at Python 3.12. 3.11 comes first: it is the only one with both runtimes of the device.
@@ -28,7 +29,7 @@ if ! "$$chosen" -c 'import ensurepip, venv' 2>/dev/null; then \
   echo "$$chosen cannot make virtual environments. On Debian, Ubuntu and Raspberry Pi OS: sudo apt install python3-venv" >&2; exit 1; \
 fi; \
 echo "Setting up $(1) with $$chosen: $(5)." && \
-if ! [ -x $(1)/bin/python ] || ! $(1)/bin/python -m pip --version >/dev/null 2>&1 || [ $(1) = .venv-edge ]; \
+if ! [ -x $(1)/bin/python ] || ! $(1)/bin/python -m pip --version >/dev/null 2>&1 || [ $(1) != .venv ]; \
 then "$$chosen" -m venv --clear $(1); fi && \
 $(1)/bin/python $(PIP_INSTALL) -r $(4) && touch $(1)/.ready
 endef
@@ -42,9 +43,13 @@ help: ## Say what there is
 	@echo "  make classify IMAGES='a.png folder' [MODEL=m.tflite]    make train DATA=my-classes OUT=my-model"
 	@echo "  make train [FULL=1 | QUICK=1] [SEED=0] [RESUME=1]        make convert MODEL=best_model.h5 [INPUT_RANGE=0-255]"
 	@echo "  make test PYTEST_ARGS='tests/edge -x'                    make lock [UPGRADE=1]"
+	@echo "  make daemon [CONFIG=daemon.toml]"
 
 demo: $(DEVICE) ## Read the sample pictures (the device's packages only, no TensorFlow)
 	@.venv-edge/bin/python samples/demo.py
+
+daemon: $(DAEMON) ## Run the service with a built-in camera, and say where its page is (CONFIG=daemon.toml: with yours)
+	@.venv-daemon/bin/python -m edge daemon --config "$(or $(CONFIG),samples/daemon.toml)"
 
 data: $(WORKSTATION) ## Fetch MNIST into data/ and check it
 	@.venv/bin/python -m train.data
@@ -98,7 +103,7 @@ lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE
 	done
 
 clean: ## Remove what can be made again; data/ and the committed models stay
-	@rm -rf build dist .venv-edge .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf build dist .venv-edge .venv-daemon .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@rm -f models/digits-float32.tflite models/digits-float16.tflite models/digits-dynamic.tflite
 	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
 	@# An environment that make did not make is not make's to remove.
@@ -109,6 +114,9 @@ $(WORKSTATION): requirements/train.txt
 
 $(DEVICE): requirements/edge.txt
 	$(call environment,.venv-edge,$(DEVICE_PYTHONS),99,$<,the device's packages$(comma) once)
+
+$(DAEMON): requirements/edge-daemon.txt
+	$(call environment,.venv-daemon,$(DEVICE_PYTHONS),99,$<,the device's packages and the daemon's$(comma) once)
 
 comma := ,
 # `make classify` and `make read` ask the shell whether they were given any, so that quotes inside are its to read.

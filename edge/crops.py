@@ -32,11 +32,11 @@ def write_crops(folder: Folder, path: str, reading: Reading) -> None:
 def _home(digit: Digit) -> str:
     if digit.label is None:
         return NONE
-    name = _as_folder(digit.label)
+    name = as_folder(digit.label)
     return name if digit.confidence >= SURE else os.path.join(UNSURE, name)
 
 
-def _as_folder(label: str) -> str:
+def as_folder(label: str) -> str:
     """The label, where a folder can be called so; else its bytes as a URL has them."""
     if label in (".", "..") or "/" in label or "\0" in label or len(os.fsencode(label)) > LONGEST_NAME:
         return "".join(f"%{byte:02X}" for byte in os.fsencode(label))[:LONGEST_NAME]

@@ -96,7 +96,11 @@ def page_of(frame: Image, *, full_resolution: bool = False) -> Page:
 
 def decode_page(path: str | os.PathLike[str], *, full_resolution: bool = False) -> Page:
     """The page in a picture file. Raises PictureError as `decode` does."""
-    data = read_file(path)
+    return decode_page_bytes(read_file(path), full_resolution=full_resolution)
+
+
+def decode_page_bytes(data: bytes, *, full_resolution: bool = False) -> Page:
+    """The page in the bytes of a picture file, as `decode_page` gives it."""
     header = read_header(data)
     if header is None or header.kind != "JPEG" or not _is_readable(header):
         return page_of(decode_bytes(data, reduce=False), full_resolution=full_resolution)

@@ -184,7 +184,7 @@ def parse_form(text: str) -> Form:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"not valid TOML: {error}") from None
     listed = said.pop("field", [])
-    _check_keys(said, ("size", "deskew", "field"), "")
+    check_keys(said, ("size", "deskew", "field"), "")
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise UsageError("each field begins with [[field]], in two brackets")
     return Form(tuple(_field(entry, place) for place, entry in enumerate(listed, 1)), **said)
@@ -194,13 +194,13 @@ def _field(entry: dict[str, Any], place: int) -> FormField:
     if "name" not in entry:
         raise UsageError(f"field {place} has no name")
     where = f"field '{entry['name']}': "
-    _check_keys(entry, tuple(field.name for field in fields(FormField)), where)
+    check_keys(entry, tuple(field.name for field in fields(FormField)), where)
     if "box" not in entry:
         raise UsageError(f"{where}has no box; it is [x, y, width, height]")
     return FormField(**entry)
 
 
-def _check_keys(said: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
+def check_keys(said: Mapping[str, object], known: tuple[str, ...], where: str) -> None:
     for key in said:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
@@ -212,20 +212,20 @@ def form_as_toml(form: Form) -> str:
     """The form as TOML; `parse_form` gives the same form back."""
     head = []
     if form.deskew is not None:
-        head.append(f"deskew = {_text(form.deskew)}")
+        head.append(f"deskew = {toml_text(form.deskew)}")
     if form.size is not None:
         head.append(f"size = {_said(form.size)}")
     blocks = ["\n".join(head)] if head else []
     for field in form.fields:
-        lines = ["[[field]]", f"name = {_text(field.name)}", f"box = {_said(field.box)}"]
+        lines = ["[[field]]", f"name = {toml_text(field.name)}", f"box = {_said(field.box)}"]
         if field.pattern is not None:
-            lines.append(f"pattern = {_text(field.pattern)}")
+            lines.append(f"pattern = {toml_text(field.pattern)}")
         lines += [f"{key} = {n}" for key, n in (("length", field.length), ("cells", field.cells)) if n is not None]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 
 
-def _text(value: str) -> str:
+def toml_text(value: str) -> str:
     """A TOML string; one with backslashes literally, as people write patterns."""
     if "\\" in value and "'" not in value and value.isprintable():
         return f"'{value}'"
@@ -240,7 +240,7 @@ def _said(value: object) -> str:
         return _number(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return _text(value) if isinstance(value, str) else str(value)
+    return toml_text(value) if isinstance(value, str) else str(value)
 
 
 def _number(value: float) -> str:
@@ -384,5 +384,6 @@ def _level(line: list[tuple[Digit, NDArray[np.float64]]]) -> tuple[float, float]
 def _filled(field: FormField, rows: list[list[Digit]], box: Box) -> Field:
     text = "\n".join("".join(digit.text for digit in row) for row in rows)
     reason = field.judge(text)
-    confidence = min((digit.confidence for row in rows for digit in row), default=0.0)
-    return Field(field.name, text, text if reason is None else None, confidence, reason is None, reason, box)
+    digits = tuple(replace(digit, line=number) for number, row in enumerate(rows) for digit in row)
+    confidence = min((digit.confidence for digit in digits), default=0.0)
+    return Field(field.name, text, text if reason is None else None, confidence, reason is None, reason, box, digits)

@@ -88,15 +88,21 @@ class DigitReader:
         return self.judge_glyphs([single_glyph(frame)])[0]
 
     def read(
-        self, picture: str | os.PathLike[str] | Image, *, fields: "Form | None" = None, full_resolution: bool = False
+        self,
+        picture: str | os.PathLike[str] | Image | Page,
+        *,
+        fields: "Form | None" = None,
+        full_resolution: bool = False,
     ) -> Reading:
-        """Finds and reads every digit of a picture: a path, or a frame as `classify` takes it.
+        """Finds and reads every digit of a picture: a path, a frame as `classify` takes it, or a page.
 
         fields: a form, as `edge.fields.load_form` gives it, whose fields are wanted. full_resolution: also digits lower
         than 1/150 of the picture's longer side, as long as they have 12 pixels.
         Raises PictureError for a file that cannot be read and ValueError for an array that is not a frame.
         """
-        if isinstance(picture, np.ndarray):
+        if isinstance(picture, Page):
+            page = picture
+        elif isinstance(picture, np.ndarray):
             page = page_of(_checked(picture), full_resolution=full_resolution)
         else:
             page = decode_page(picture, full_resolution=full_resolution)

@@ -38,6 +38,7 @@ class Field:
 
     `text`: as read, `?` for what is not a digit. `value`: the text where it is valid, else None, and `reason` says why.
     `confidence`: of its least sure digit, 0 to 1. `box`: x, y, width, height in pixels of the upright original picture.
+    `digits`: what it was read from; their lines are those of the text.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Field:
     valid: bool
     reason: str | None
     box: Box
+    digits: tuple[Digit, ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

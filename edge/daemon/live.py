@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from edge.reading import Reading
 Image = NDArray[np.uint8]
 
 WORKING, WAITING, FAILED = "working", "waiting", "failed"  # what a part can be
+WATCHED_SECONDS = 3.0  # so long after somebody waited for a frame, frames are read for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +30,27 @@ class Part:
     since: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """One frame that was read.
 
     `image`: uint8 (height, width) grey or (height, width, 3) BGR, upright; nobody may write to it. `reading`: what is
     in it, before any vote. `time`: seconds since 1970 when it was taken. `number`: counts the frames read, from 1.
-    `sharpness`: 0 to 1. `seconds`: how long reading took, by name of the step.
+    `seconds`: how long its reading took, by name of the step.
     """
 
     image: Image
     reading: Reading
     time: float
     number: int
-    sharpness: float
-    seconds: Mapping[str, float] = MappingProxyType({})
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def sharpness(self) -> float:
+        """0 to 1; measured when somebody looks, it costs as much as reading does."""
+        from edge.sharpness import sharpness
+
+        return sharpness(self.image, [digit.box for digit in self.reading.digits])
 
 
 class Live:
@@ -55,12 +62,21 @@ class Live:
         self._parts: dict[str, Part] = {}
         self._verdict = "no frame yet"
         self._dropped = 0
+        self._watched = -WATCHED_SECONDS
+        self._hearers: list[Callable[[Seen], None]] = []
+
+    def listen(self, hear: Callable[[Seen], None]) -> Callable[[], None]:
+        """hear is called with each frame that was read, by the thread that read it. Returned is what ends that."""
+        self._hearers.append(hear)
+        return lambda: self._hearers.remove(hear)
 
     def see(self, seen: Seen, verdict: str) -> None:
         """A frame was read. verdict: why there is no new stable reading, empty where there is."""
         with self._changed:
             self._seen, self._verdict = seen, verdict
             self._changed.notify_all()
+        for hear in tuple(self._hearers):
+            hear(seen)
 
     @property
     def seen(self) -> Seen | None:
@@ -74,10 +90,16 @@ class Live:
 
     def wait(self, number: int, timeout: float) -> Seen | None:
         """The newest frame once it is another than the one of this number; None if that takes longer than timeout."""
+        self._watched = time.monotonic()
         with self._changed:
             if self._changed.wait_for(lambda: self._seen is not None and self._seen.number != number, timeout):
                 return self._seen
         return None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody waits for frames, or did a moment ago: a person who aims the camera."""
+        return time.monotonic() - self._watched < WATCHED_SECONDS
 
     def report(self, name: str, state: str, reason: str = "") -> bool:
         """A part says how it is doing; whether that is news."""

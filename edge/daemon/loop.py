@@ -1,0 +1,358 @@
+"""The loop that does the work: take the newest frame, read it, let it vote, record what is new and stable."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.capture import Frame, Source
+from edge.daemon.consensus import PAGE, Consensus, Tally
+from edge.daemon.inbox import Inbox
+from edge.daemon.live import FAILED, WORKING, Live, Seen
+from edge.daemon.plausible import value_of
+from edge.daemon.protocol import NoReadingError, Record
+from edge.daemon.settings import ReadingSettings, StoreSettings
+from edge.daemon.store import Store, StoreError
+from edge.daemon.watched import Watched
+from edge.decode import decode
+from edge.errors import PictureError
+from edge.output import reading_record
+from edge.reader import DigitReader
+from edge.reading import Reading
+
+Image = NDArray[np.uint8]
+
+TURN_SECONDS = 0.5  # the loop comes around at least so often: it answers requests, and the watchdog lives on it
+LOOK_SECONDS = 0.5  # between two frames that are read for somebody who watches the page
+CHANGE_SIZE = (64, 48)  # cells in which a picture's change is looked for
+CHANGE_LEVELS = 12  # grey levels by which a cell has changed
+
+log = logging.getLogger("edge_digits.reading")
+
+
+class Frames(Protocol):
+    """Where the newest frame comes from: edge.daemon.follow.Follower."""
+
+    source: Source
+
+    def newest(self, timeout: float) -> Frame | None:
+        """A frame not handed out before; None if none comes in time."""
+        ...
+
+    def fresh(self, after: float, timeout: float) -> Frame | None:
+        """The same, but taken after a moment of time.monotonic()."""
+        ...
+
+
+@dataclass(slots=True)
+class _Request:
+    by: str
+    since: float
+    until: float
+    answer: "Future[Record]" = field(default_factory=Future)
+
+
+class Loop:
+    """Reads frames until it is told to stop. `alive`: time.monotonic() when it last came around."""
+
+    def __init__(
+        self,
+        settings: ReadingSettings,
+        storing: StoreSettings,
+        reader: DigitReader,
+        frames: Frames,
+        store: Store,
+        live: Live,
+        origin: dict[str, Any],
+        lamp: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """origin: what every record says of where it comes from. lamp: lit while a frame is taken."""
+        self.alive = time.monotonic()
+        self._reader, self._frames, self._store, self._live = reader, frames, store, live
+        self._lamp = lamp
+        self._origin = origin
+        self._changing = threading.Condition()
+        self._requests: list[_Request] = []
+        self._stopping = False
+        self._number = 0
+        self._next = self._next_look = 0.0
+        self._votes_anew = False
+        self._looked_at: Image | None = None
+        self._recorded = time.monotonic()
+        self._said: dict[str, str | None] = {}
+        self.configure(settings, storing, Watched())
+
+    # From other threads
+
+    def configure(self, settings: ReadingSettings, storing: StoreSettings, watched: Watched) -> None:
+        """What to read, how and when, from the next frame on."""
+        form = watched.form()
+        tally = Tally(settings, watched.fields, last_values(self._store, watched))
+        with self._changing:
+            self._settings, self._storing, self._form, self._tally = settings, storing, form, tally
+            self._watched = watched
+            self._said = _said_in(self._store.latest(), watched)
+            self._settled = False
+            self._next = 0.0
+            self._changing.notify_all()
+
+    def request(self, by: str, timeout: float) -> Record:
+        """A stable reading of frames from now on, recorded. Raises NoReadingError, StoreError."""
+        now = time.monotonic()
+        request = _Request(by, now, now + timeout)
+        with self._changing:
+            if self._stopping:
+                raise NoReadingError("the daemon is ending")
+            self._requests.append(request)
+            self._votes_anew = True
+            self._changing.notify_all()
+        try:
+            return request.answer.result(timeout + 2 * TURN_SECONDS)
+        except TimeoutError:
+            raise NoReadingError(f"no reading in {timeout:g} s: {self._live.verdict}") from None
+
+    def stop(self) -> None:
+        """Has run() end at the next turn; requests are answered that there is no reading."""
+        with self._changing:
+            self._stopping = True
+            self._changing.notify_all()
+
+    # In the loop's own thread
+
+    def run(self) -> None:
+        """Until stop()."""
+        while not self._stopping:
+            self.alive = time.monotonic()
+            self._expire()
+            is_due = self._wait_until_due()
+            if is_due is None:
+                continue
+            with self._lit() as after:
+                frame = self._frames.newest(TURN_SECONDS) if after is None else self._frames.fresh(after, TURN_SECONDS)
+            if frame is not None:
+                self._take(frame, counts=is_due)
+        with self._changing:
+            for request in self._requests:
+                request.answer.set_exception(NoReadingError("the daemon is ending"))
+            self._requests.clear()
+
+    def _wait_until_due(self) -> bool | None:
+        """Whether the next frame counts, or is for somebody who watches alone; None where it is not time for either."""
+        with self._changing:
+            now = time.monotonic()
+            pictures = self._reads_pictures
+            counts = self._settings.when != "request" or pictures
+            if self._requests or (counts and now >= self._next):
+                return None if self._stopping else True
+            watched = self._live.is_watched and not pictures
+            if watched and now >= self._next_look:
+                return None if self._stopping else False
+            wait = TURN_SECONDS
+            if counts:
+                wait = min(wait, self._next - now)
+            if watched:
+                wait = min(wait, self._next_look - now)
+            self._changing.wait(wait)
+        return None
+
+    @property
+    def _reads_pictures(self) -> bool:
+        """Whether the source gives pictures one by one, each of which is read whatever the clock says."""
+        return not self._frames.source.live
+
+    @contextmanager
+    def _lit(self) -> Iterator[float | None]:
+        """The lamp on; from when on a frame has to be, None where any will do."""
+        with self._changing:
+            asked = max((request.since for request in self._requests), default=None)
+        if self._lamp is None or self._reads_pictures:
+            yield asked
+            return
+        with self._lamp:
+            yield time.monotonic()
+
+    def _expire(self) -> None:
+        with self._changing:
+            late = [request for request in self._requests if time.monotonic() >= request.until]
+            self._requests = [request for request in self._requests if request not in late]
+        for request in late:
+            request.answer.set_exception(NoReadingError(self._why_none()))
+
+    def _why_none(self) -> str:
+        source = self._live.parts.get("source")
+        if source is not None and source.state != WORKING:
+            return f"no picture: {source.reason or source.state}"
+        return self._live.verdict or "no picture came in time"
+
+    def _take(self, frame: Frame, *, counts: bool) -> None:
+        started = time.monotonic()
+        self._next_look = started + LOOK_SECONDS
+        if counts:
+            self._next = started + (0 if frame.path is not None else self._settings.interval)
+        try:
+            # A large picture is read by its path: then no more of it is decoded than is needed.
+            by_path = isinstance(self._frames.source, Inbox) and not self._frames.source.turns
+            image = decode(frame.path) if by_path and frame.path is not None else frame.load()
+            loaded = time.monotonic()
+            if counts and not self._is_wanted(frame, image):
+                return
+            with self._changing:
+                form, tally = self._form, self._tally
+                requests = list(self._requests)
+                if self._votes_anew:
+                    tally.clear()
+                    self._votes_anew = False
+            reading = self._reader.read(
+                frame.path if by_path and frame.path is not None else image,
+                fields=form,
+                full_resolution=self._settings.full_resolution,
+            )
+        except PictureError as error:
+            self._cannot_read(frame, str(error))
+            return
+        read = time.monotonic()
+        self._number += 1
+        seen = Seen(image, reading, frame.time, self._number, {"load": loaded - started, "read": read - loaded})
+        if frame.path is not None:
+            self._live.see(seen, "")
+            self._record_picture(frame.path, frame.time, reading)
+            return
+        if not counts:
+            self._live.see(seen, self._live.verdict)
+            return
+        consensus = tally.add(reading)
+        self._settled = consensus.is_stable
+        self._live.see(seen, consensus.reason)
+        self._record(frame, consensus, requests)
+
+    def _is_wanted(self, frame: Frame, image: Image) -> bool:
+        """Whether to read a frame: where only changes count, it has to be another picture than the last one read."""
+        if self._settings.when != "change" or frame.path is not None or self._requests:
+            return True
+        grey = image if image.ndim == 2 else image[:, :, 1]
+        cells = np.asarray(cv2.resize(grey, CHANGE_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+        before = self._looked_at
+        changed = before is None or np.count_nonzero(cv2.absdiff(cells, before) > CHANGE_LEVELS) > (
+            self._settings.change * cells.size
+        )
+        if changed:
+            # The frames before show something else: their votes are void.
+            self._looked_at, self._settled, self._votes_anew = cells, False, True
+        return not self._settled or self._is_heartbeat_due()
+
+    def _is_heartbeat_due(self) -> bool:
+        return time.monotonic() - self._recorded >= self._storing.heartbeat_minutes * 60
+
+    def _cannot_read(self, frame: Frame, reason: str) -> None:
+        if frame.path is None:
+            log.warning("a frame cannot be read: %s", reason)
+            return
+        log.warning("%s: %s", frame.path, reason)
+        try:
+            self._inbox.failed(frame.path, reason)
+        except StoreError as error:
+            self._store_failed(error)
+            self._inbox.again(frame.path)
+
+    @property
+    def _inbox(self) -> Inbox:
+        """The source, where its frames have paths."""
+        assert isinstance(self._frames.source, Inbox)
+        return self._frames.source
+
+    def _record(self, frame: Frame, consensus: Consensus, requests: list[_Request]) -> None:
+        """Records what the frames agree on, where it is new, asked for, or due."""
+        news = {name: text for name, text in consensus.texts.items() if text is not None}
+        is_new = any(text != self._said.get(name) for name, text in news.items())
+        is_answer = bool(requests) and consensus.is_stable
+        is_heartbeat = consensus.is_stable and self._is_heartbeat_due()
+        if not (is_new or is_answer or is_heartbeat):
+            return
+        event = "reading" if is_new or is_answer else "heartbeat"
+        try:
+            record = self._add(consensus.reading, self._origin["source"], frame.time, event)
+        except StoreError as error:
+            self._store_failed(error)
+            for request in requests if is_answer else ():
+                self._answer(request, error)
+            return
+        self._said |= news
+        self._recorded = time.monotonic()
+        if is_answer:
+            for request in requests:
+                self._answer(request, record)
+
+    def _record_picture(self, path: str, taken: float, reading: Reading) -> None:
+        """Records a folder's picture, which is a reading by itself, and has it put away."""
+        tally = Tally(_ONE_PICTURE, self._watched.fields, last_values(self._store, self._watched))
+        try:
+            self._add(tally.add(reading).reading, path, taken, "reading", self._inbox.picture(path))
+            self._recorded = time.monotonic()
+        except StoreError as error:
+            self._store_failed(error)
+            self._inbox.again(path)
+            return
+        self._inbox.done(path)
+
+    def _add(
+        self, reading: Reading, path: str, taken: float, event: str, picture: tuple[str, str] | None = None
+    ) -> Record:
+        """Commits a record. Raises StoreError."""
+        said_of_it = reading_record(path, reading) | {"time": taken} | self._origin
+        glyphs = np.stack([digit.glyph for digit in reading.digits]) if reading.digits else None
+        record: Record = self._store.add(
+            said_of_it, event=event, glyphs=glyphs if event == "reading" else None, picture=picture
+        )
+        self._live.report("store", WORKING)
+        said = (
+            ", ".join(f"{f.name} = {f.value or f'({f.reason})'}" for f in reading.fields) or reading.text or "no digit"
+        )
+        log.info("%s %d: %s", event, record["sequence"], said.replace("\n", " / "))
+        return record
+
+    def _store_failed(self, error: StoreError) -> None:
+        if self._live.report("store", FAILED, str(error)):
+            log.error("%s", error)
+
+    def _answer(self, request: _Request, answer: Record | StoreError) -> None:
+        with self._changing:
+            if request not in self._requests:
+                return
+            self._requests.remove(request)
+        if isinstance(answer, StoreError):
+            request.answer.set_exception(answer)
+        else:
+            request.answer.set_result(answer)
+
+
+def last_values(store: Store, watched: Watched) -> Callable[[str], str | None]:
+    """What each field's last value was: the last valid one, or what a person said since then that it is."""
+    fields = {field.form.name: field for field in watched.fields}
+
+    def last_value(name: str) -> str | None:
+        said, corrected = store.last_value(name), store.last_correction(name)
+        if corrected is not None and (said is None or corrected[0] >= said.sequence) and corrected[1].isdecimal():
+            return value_of(fields[name], corrected[1])
+        return None if said is None else said.value
+
+    return last_value
+
+
+_ONE_PICTURE = ReadingSettings(frames=1, agree=1, confidence=0.0)
+
+
+def _said_in(record: Record | None, watched: Watched) -> dict[str, str | None]:
+    """What was said last, so that a restart does not say it again."""
+    if record is None:
+        return {}
+    if not watched.fields:
+        return {} if record["fields"] else {PAGE: record["text"]}
+    return {field["name"]: field["text"] for field in record["fields"] if field["valid"]}
