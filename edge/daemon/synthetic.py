@@ -23,7 +23,6 @@ STEP_SECONDS = 5.0  # from one number to the next
 PAPER = (222.0, 234.0, 240.0)
 DESK = (164.0, 187.0, 205.0)
 INK = (104.0, 52.0, 34.0)
-RULE = (214.0, 200.0, 186.0)
 
 CARD = (0.92, 0.86)  # width and height of the sheet, parts of the picture's
 TILT = -1.2  # degrees by which the sheet lies askew, clockwise
