@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from edge.daemon import query
 from edge.daemon.clock import Clock, Now, milliseconds, parse_time, utc
+from edge.daemon.database import DATABASE as DATABASE
 from edge.daemon.database import (
     DamagedError,
     Lock,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 Made = TypeVar("Made")
 
-DATABASE = "readings.db"  # in the state folder
 GLYPH_SIDE = 28  # pixels
 MEGABYTE = 1_000_000  # bytes
 DAY_SECONDS = 86_400.0
@@ -330,8 +330,8 @@ class Store:
         try:
             connection = connection or open_to_read(self._path)
             yield connection
-        except sqlite3.Error as error:
-            reason = explained(error, self._path)
+        except (sqlite3.Error, DamagedError) as error:
+            reason = error if isinstance(error, DamagedError) else explained(error, self._path)
             if isinstance(reason, DamagedError):
                 self._begin_anew(beside)
             raise reason from None

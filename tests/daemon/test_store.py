@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.daemon import schema
+from edge.daemon import database, schema
 from edge.daemon.database import DISK_FULL
 from edge.daemon.store import DATABASE, Correction, Store, StoreError
 from edge.errors import UsageError
@@ -340,6 +340,16 @@ def test_two_daemons_cannot_have_one_database(store: Store, tmp_path: Path) -> N
     open_store(tmp_path).close()
 
 
+def test_another_program_that_has_it_locked_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    with closing(open_store(tmp_path)) as store:
+        with closing(sqlite3.connect(tmp_path / DATABASE, isolation_level=None)) as shell:
+            shell.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreError, match="is locked by another program"):
+                store.add(record())
+        assert store.add(record())["sequence"] == 1
+
+
 def test_a_closed_store_says_so_and_may_be_closed_again(store: Store) -> None:
     store.close()
     store.close()
@@ -548,7 +558,7 @@ import sys
 from pathlib import Path
 from tests.daemon.recording import glyphs, open_store, record
 
-store = open_store(Path(sys.argv[1]), keep_megabytes=2)
+store = open_store(Path(sys.argv[1]), keep_megabytes=2, keep_glyphs=20)
 store.register("mqtt")
 pixels = glyphs(4)
 number = 0
@@ -557,6 +567,9 @@ while True:
     print(said["sequence"], said["id"], flush=True)
     store.delivered("mqtt", said["sequence"] - 3)
     number += 1
+    if number % 10 == 0:
+        store._delete_glyphs()
+        store._shrink()
 """
 
 
