@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.page import floor_of, ink_of_page, mask_above
+from edge.page import PAPER_SCALE, enlarged, floor_of, ink_of_page, mask_above, reduced
 from edge.segment import as_image
 
 Image = NDArray[np.uint8]
@@ -186,7 +186,7 @@ def _erased(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Ima
         share = cv2.boxFilter(own, cv2.CV_16U, along, normalize=False)
         mean = cv2.divide(total, share, scale=255, dtype=cv2.CV_8U)  # 0 where there is no share
         usual = as_image(cv2.add(usual, cv2.bitwise_and(mean, lines[axis])))
-    room = cv2.resize(floor, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    room = enlarged(floor, PAPER_SCALE, depth.shape)
     least = cv2.addWeighted(usual, DEEPER, room, DEEPER_ROOM, 0)
     line = cv2.bitwise_and(cv2.compare(depth, least, cv2.CMP_LE), both)
     plain = as_image(cv2.subtract(depth, line))
@@ -290,9 +290,8 @@ def _without_boxes(depth: Image, smallest: float) -> Image:
 
 def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     """What may be lines on a copy reduced by LOOK_SCALE, None if nothing."""
-    size = tuple(max(1, -(-side // LOOK_SCALE)) for side in depth.shape[1::-1])
-    look = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
-    least = cv2.resize(floor, size, interpolation=cv2.INTER_LINEAR)
+    look = reduced(depth, LOOK_SCALE)
+    least = enlarged(floor, PAPER_SCALE // LOOK_SCALE, look.shape)
     small = as_image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
     count, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(small, 8, cv2.CV_32S, cv2.CCL_GRANA)
     if count < 2:
