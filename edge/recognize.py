@@ -164,7 +164,7 @@ def read_page(
     found = _without_surroundings(found)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
-        back = back @ np.linalg.inv(np.vstack([turn, (0, 0, 1)]))
+        back = back @ np.vstack([cv2.invertAffineTransform(turn), (0, 0, 1)])
     return _in_lines(found, labels, threshold, back[:2], (page.width, page.height))
 
 

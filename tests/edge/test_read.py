@@ -1,5 +1,8 @@
 """A page becomes lines of digits, each where it stands, and nothing else becomes a digit."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -421,6 +424,34 @@ def test_a_jpegs_colours_are_decoded_only_where_grey_does_not_do(
     monkeypatch.setattr(decoding.cv2, "imdecode", counted)
     assert reader.read(path).text == "2047"
     assert decoded.count((sheet.height, sheet.width, 3)) == times
+
+
+# One thread
+
+
+SHARES = """
+import sys, time
+from edge import DigitReader
+reader = DigitReader()
+reader.read(sys.argv[1])
+process, thread = time.process_time(), time.thread_time()
+for _ in range(5):
+    reader.read(sys.argv[1])
+print((time.process_time() - process) / (time.thread_time() - thread))
+"""
+
+
+def test_reading_keeps_no_other_thread_busy(tmp_path: Path) -> None:
+    sheet = three_lines(tilt=6)
+    sheet.rule(40)
+    path = tmp_path / "page.png"
+    cv2.imwrite(str(path), sheet.grey())
+    # OpenBLAS waits in a loop for a tenth of a second after each matrix that it inverts, unless it is told not to.
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    run = subprocess.run(
+        [sys.executable, "-c", SHARES, path], capture_output=True, text=True, check=True, env=environment
+    )
+    assert float(run.stdout) < 1.2
 
 
 # Bad input
