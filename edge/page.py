@@ -112,7 +112,7 @@ def _floor(cells: Image) -> Image:
 
 def _hides_in_grey(preview: Image) -> bool:
     """Whether somewhere ink stands out of the paper much more by its colour than by its grey."""
-    small = reduced(preview, _scale(preview, COARSE_COPY))
+    small = reduced(preview, scale_to(preview, COARSE_COPY))
     grey = as_image(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
     reach = max(3, max(small.shape) // PAPER_REACH | 1)
     by_colour, by_grey = _strayed(small, grey, as_image(cv2.blur(small, (reach, reach))))
@@ -123,9 +123,9 @@ def _hides_in_grey(preview: Image) -> bool:
 
 def _depth_of(grey: Image) -> tuple[Image, Image | None]:
     longer = max(grey.shape)
-    scale = _scale(grey, FINE_COPY)
+    scale = scale_to(grey, FINE_COPY)
     fine = as_image(cv2.medianBlur(reduced(grey, scale), PAPER_SMOOTH))
-    coarser = _scale(fine, COARSE_COPY)
+    coarser = scale_to(fine, COARSE_COPY)
     coarse = reduced(fine, coarser)
     if _is_chalk(reduced(fine, 2)):
         grey, fine, coarse = _inverse(grey), _inverse(fine), _inverse(coarse)
@@ -144,7 +144,7 @@ def _depth_in_colour(frame: Image, grey: Image) -> Image:
 
     The paper's colour is a median: in one channel some ink may be darker than the paper and other ink lighter.
     """
-    scale = _scale(frame, COARSE_COPY)
+    scale = scale_to(frame, COARSE_COPY)
     coarse = reduced(frame, scale)
     around = max(3, max(coarse.shape) // PAPER_REACH | 1)
     return _strayed(frame, grey, enlarged(as_image(cv2.medianBlur(coarse, around)), scale, grey.shape))[0]
@@ -166,7 +166,7 @@ def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
     return tuple(as_image(cv2.convertScaleAbs(part, alpha=255 / HALF)) for part in (strayed, by_grey))  # type: ignore[return-value]
 
 
-def _scale(image: Image, side: int) -> int:
+def scale_to(image: Image, side: int) -> int:
     """The power of two by which an image may be reduced, its longer side not below `side`."""
     return 1 << max(0, (max(image.shape[:2]) // side).bit_length() - 1)
 
