@@ -53,12 +53,13 @@ class Components:
         windows, numbers = [self.windows[k] for k in some], [self.numbers[k] for k in some]
         return Components(self.boxes[indices], self.areas[indices], windows, numbers)
 
-    def pixels(self, index: int) -> NDArray[np.bool_]:
-        """bool, as large as its box: where one component is."""
+    def draw(self, index: int, mask: Image, left: int, top: int) -> None:
+        """Sets a component's pixels to 255 in a part of the page, uint8 (h, w), that begins at left, top."""
         x, y, width, height = self.boxes[index].tolist()
-        left, top, labels = self.windows[index]
-        own: NDArray[np.bool_] = labels[y - top : y - top + height, x - left : x - left + width] == self.numbers[index]
-        return own
+        x0, y0, labels = self.windows[index]
+        own = labels[y - y0 : y - y0 + height, x - x0 : x - x0 + width]
+        part = mask[y - top : y - top + height, x - left : x - left + width]
+        np.copyto(part, 255, where=own == self.numbers[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +82,15 @@ class Parts:
         x1, y1 = min(columns, x + width + 1), min(rows, y + height + 1)
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
         for member in self.members[index]:
-            left, top, w, h = self.components.boxes[member].tolist()
-            mask[top - y0 : top - y0 + h, left - x0 : left - x0 + w] |= self.components.pixels(member).view(np.uint8)
+            self.components.draw(member, mask, x0, y0)
         depth = self.ink.depth[y0:y1, x0:x1]
         typical = cv2.mean(depth, mask)[0]
-        threshold = float(self.ink.threshold[(y0 + y1) // 2, (x0 + x1) // 2])
+        threshold = self.ink.threshold.item((y0 + y1) // 2, (x0 + x1) // 2)
         middle = max(RAMP_PART * typical, min(threshold, typical / 2))
         width_of_ramp = SOFTNESS * typical
-        ramp = cv2.convertScaleAbs(
-            cv2.subtract(depth, np.full_like(depth, max(0, round(middle - width_of_ramp / 2)))),
-            alpha=255 / max(width_of_ramp, 1),
-        )
-        near = cv2.dilate(mask * 255, _CROSS)
+        gain = 255 / max(width_of_ramp, 1)
+        ramp = cv2.addWeighted(depth, gain, depth, 0, -gain * max(0, round(middle - width_of_ramp / 2)))
+        near = cv2.dilate(mask, _CROSS)
         return Region(x0, y0, x1 - x0, y1 - y0, as_image(cv2.bitwise_and(ramp, near))), typical
 
 

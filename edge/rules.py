@@ -410,8 +410,7 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
         own = as_image((np.asarray(labels)[y : y + h, x : x + w] == k).view(np.uint8) * 255)
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
         edges = own[: bands[0]], own[-bands[0] :], own[:, : bands[1]].T, own[:, -bands[1] :].T
-        covers = sorted(float(edge.any(axis=0).mean()) for edge in edges)
-        if covers[1] < SIDE_COVER or covers[0] < (SIDE_COVER if w < ROW * h else SIDE_LEFT):
+        if not _are_sides(edges, SIDE_COVER if w < ROW * h else SIDE_LEFT):
             continue
         if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
             continue  # nothing in it: a square 0
@@ -428,6 +427,18 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
         flat[y : y + h, x : x + w] |= as_image(lying[across] * 255)
         upright[y : y + h, x : x + w] |= as_image(standing[down] * 255)
     return (flat, upright) if some else None
+
+
+def _are_sides(edges: Sequence[Image], least: float) -> bool:
+    """Whether ink, uint8 (h, w), runs along all these edges of a component; along one it may cover no more than
+    `least`."""
+    one_short = False
+    for edge in edges:
+        cover = np.count_nonzero(edge.any(axis=0)) / edge.shape[1]
+        if cover < least or (one_short and cover < SIDE_COVER):
+            return False
+        one_short |= cover < SIDE_COVER
+    return True
 
 
 def _without_crossings(mask: Image, lines: Image, axis: int) -> Image:

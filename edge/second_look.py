@@ -119,11 +119,13 @@ def _runs(doubts: Sequence[Doubt], heights: Sequence[float]) -> list[list[int]]:
 
 def _are_neighbours(one: Region, other: Region, height: float) -> bool:
     """Whether two regions stand side by side in a line of digits so high, or one may be a piece of the other."""
-    across = max(one.x, other.x) - min(one.x + one.width, other.x + other.width)
     down = max(one.y, other.y) - min(one.y + one.height, other.y + other.height)
+    if down > PIECE_GAP * height:
+        return False
+    across = max(one.x, other.x) - min(one.x + one.width, other.x + other.width)
     lower, higher = sorted((one.height, other.height))
     beside = across <= RUN_GAP * height and -down >= BESIDE_COMMON * lower
-    return beside or (across < 0 and down <= PIECE_GAP * height and lower < PIECE_HEIGHT * higher)
+    return beside or (across < 0 and lower < PIECE_HEIGHT * higher)
 
 
 @dataclass(frozen=True, slots=True)
