@@ -157,9 +157,10 @@ def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
     """
     light = cv2.divide(grey, cv2.cvtColor(paper, cv2.COLOR_BGR2GRAY), scale=HALF)
     strayed: Image = np.zeros_like(grey)
+    darkest = np.full_like(grey, DARKEST_PAPER)
     for channel, level in zip(cv2.split(frame), cv2.split(paper), strict=True):
         # In a dark channel a grey level would count for much: there it is compared with less of the paper's.
-        least = cv2.max(level, np.full_like(level, DARKEST_PAPER))
+        least = cv2.max(level, darkest)
         expected = cv2.multiply(light, cv2.divide(level, least, scale=255), scale=1 / 255)
         strayed = as_image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
     by_grey = cv2.absdiff(light, np.full_like(light, HALF))

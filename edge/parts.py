@@ -106,7 +106,7 @@ def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:
     if components is None:
         return None
     boxes, areas = components.boxes, components.areas
-    longer = boxes[:, 2:].max(axis=1)
+    longer = np.maximum(boxes[:, 2], boxes[:, 3])
     height, width = mask.shape
     wanted = (longer >= BAR_PART * smallest) & (areas >= longer)
     wanted &= (boxes[:, 2] < LARGEST * width) | (boxes[:, 3] < LARGEST * height)
@@ -140,22 +140,23 @@ def _components(mask: Image, least: float) -> Components | None:
     inky = np.flatnonzero(cells.astype(np.bool_))
     ink = np.bincount(labels.ravel()[inky], cells.ravel()[inky])[1:] * (CELL * CELL / 255)
     boxes = stats[:, :4] * CELL
-    kept = np.flatnonzero((ink >= ROUNDED * least) & (boxes[:, 2:].max(axis=1) >= least))
-    if WINDOW_COST * kept.size + int(boxes[kept, 2:].prod(axis=1, dtype=np.int64).sum()) > mask.size:
+    kept = np.flatnonzero((ink >= ROUNDED * least) & (np.maximum(boxes[:, 2], boxes[:, 3]) >= least)).tolist()
+    places = boxes[kept].tolist()
+    if WINDOW_COST * len(kept) + sum(box[2] * box[3] for box in places) > mask.size:
         windows = [(0, 0, mask)]
     else:
-        windows = [_window(mask, labels, int(k) + 1, boxes[k].tolist()) for k in kept]
+        windows = [_window(mask, labels, k + 1, box) for k, box in zip(kept, places, strict=True)]
     found = [_labelled(window) for _, _, window in windows]
     counts = [len(stats) for _, stats in found]
     if not 0 < sum(counts) <= MAX_COMPONENTS:
         return None
     stats = np.concatenate([stats for _, stats in found])
     boxes = stats[:, :4] + np.repeat(np.array([(x, y, 0, 0) for x, y, _ in windows], np.int32), counts, axis=0)
-    places = [(x, y, labels) for (x, y, _), (labels, _) in zip(windows, found, strict=True)]
+    labelled = [(x, y, labels) for (x, y, _), (labels, _) in zip(windows, found, strict=True)]
     return Components(
         boxes,
         stats[:, cv2.CC_STAT_AREA],
-        [place for place, count in zip(places, counts, strict=True) for _ in range(count)],
+        [window for window, count in zip(labelled, counts, strict=True) for _ in range(count)],
         [number for count in counts for number in range(1, count + 1)],
     )
 
@@ -189,7 +190,7 @@ def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]
     joined = boxes.copy()
     home = np.arange(len(boxes))
     for k in np.argsort(boxes[:, 2] * boxes[:, 3]):
-        x, y, w, h = (int(v) for v in joined[k])
+        x, y, w, h = joined[k].tolist()
         if h > PART_HEIGHT * usual:
             continue
         left, top, right, bottom = joined[:, 0], joined[:, 1], joined[:, 0] + joined[:, 2], joined[:, 1] + joined[:, 3]

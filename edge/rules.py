@@ -296,8 +296,9 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     count, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(small, 8, cv2.CV_32S, cv2.CCL_GRANA)
     if count < 2:
         return None
-    boxes, areas = np.asarray(statistics)[1:, :4].astype(np.float64), np.asarray(statistics)[1:, 4]
-    extent = boxes[:, 2:].max(axis=1)
+    stats = np.asarray(statistics, np.int32)[1:]
+    widths, heights, areas = stats[:, 2], stats[:, 3], stats[:, 4]
+    extent = np.maximum(widths, heights)
 
     def drawn_thin(large: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which of the large ones have thin strokes; on most pages none is large, and nothing has to be measured."""
@@ -310,15 +311,14 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
         return large & thin
 
     nets = drawn_thin(extent > NET_PART * max(small.shape))
-    plain = ~nets & (boxes[:, 3] * LOOK_SCALE >= smallest) & (areas >= 3)
-    height = _usual(boxes[plain, 3]) if plain.any() else 0.0
-    if height:
-        nets |= drawn_thin((extent > NET_HEIGHTS * height) & ~nets)
-    fill = areas / np.maximum(boxes[:, 2] * boxes[:, 3], 1)
-    open_ones = ~nets & (boxes[:, 2:].min(axis=1) * LOOK_SCALE >= BOX_HEIGHTS * smallest) & (fill < BOX_FILL)
-    for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT]:
-        x, y, w, h = (int(v) for v in boxes[k])
-        nets[k] = _is_box(as_image((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8)))
+    plain = heights[~nets & (heights * LOOK_SCALE >= smallest) & (areas >= 3)]
+    if plain.size:
+        nets |= drawn_thin((extent > NET_HEIGHTS * _usual(plain.astype(np.float64))) & ~nets)
+    open_ones = ~nets & (np.minimum(widths, heights) * LOOK_SCALE >= BOX_HEIGHTS * smallest)
+    open_ones &= areas < BOX_FILL * (widths * heights)
+    for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT].tolist():
+        x, y, w, h, _ = stats[k].tolist()
+        nets[k] = _is_box((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8))
     chosen = np.flatnonzero(nets) + 1
     if not chosen.size:
         return None
