@@ -250,7 +250,7 @@ def _cell_sides(ink: Image, flat: Image, height: float, frame: _Frame) -> Image:
         gaps = middles - middles[k]
         left, right = np.maximum(lefts, lefts[k]), np.minimum(rights, rights[k])
         fits = (gaps >= BOX_HEIGHT[0] * height) & (gaps <= BOX_HEIGHT[1] * height) & ~(rules & rules[k])
-        fits &= right - left >= BOX_WIDTH * height
+        fits &= (right - left >= BOX_WIDTH * height) & (sides[:, 1] > sides[k, 1] + sides[k, 3])
         if fits.any():
             other = int(fits.argmax())
             margin = round(BOX_ENDS * gaps[other])
