@@ -1,0 +1,55 @@
+"""All faults one after the other."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tests.daemon.faults import broker, clock, disk, folder, kills, requests, signals, source
+from tests.daemon.faults.process import CampaignError
+from tests.daemon.faults.result import Result
+
+KILLS = 200
+SHORT_KILLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`run(seed, times)` does it; `times`: how often in a full campaign, `short`: in the short one."""
+
+    name: str
+    run: Callable[[int, int], Result]
+    times: int
+    short: int
+
+
+FAULTS = (
+    Fault("kill", kills.run, KILLS, SHORT_KILLS),
+    Fault("folder", folder.run, 40, 4),
+    Fault("broker", broker.run, 20, 2),
+    Fault("source", source.run, 5, 1),
+    Fault("disk", disk.run, 10, 2),
+    Fault("clock", clock.run, 30, 4),
+    Fault("requests", requests.run, 10_000, 500),
+    Fault("term", signals.run_term, 60, 5),
+    Fault("hup", signals.run_hup, 40, 6),
+)
+NAMES = tuple(fault.name for fault in FAULTS)
+
+
+def campaign(
+    seed: int, names: Sequence[str] = NAMES, *, kills: int | None = None, short: bool = False
+) -> Iterator[Result]:
+    """Each fault's result as it comes. kills: another number of them."""
+    for fault in FAULTS:
+        if fault.name not in names:
+            continue
+        times = fault.short if short else fault.times
+        if fault.name == "kill" and kills is not None:
+            times = kills
+        start = time.monotonic()
+        try:
+            result = fault.run(seed, times)
+        except CampaignError as error:
+            result = Result(fault.name, failures=[str(error)])
+        result.seconds = time.monotonic() - start
+        yield result
