@@ -168,7 +168,7 @@ class Sink(ABC):
 
     def undelivered(self, limit: int) -> list[Record]:
         """The oldest records behind the cursor. Raises StoreError, also where the cursor cannot be moved."""
-        if self._moved < self._given:
+        if self._moved != self._given:
             self._move()
         records: list[Record] = self._store.undelivered(self.name, limit)
         return records

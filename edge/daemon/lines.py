@@ -27,7 +27,7 @@ class LinesSink(Sink):
         super().__init__("stdout", daemon.store, daemon.live)
         self._descriptor = descriptor
         self._rest = b""  # of a line that could be written in part only
-        self._rest_of = 0  # its sequence
+        self._rest_of = ""  # its id
 
     def work(self) -> None:
         for record in self.records():
@@ -38,8 +38,8 @@ class LinesSink(Sink):
 
     def _write(self, record: Record) -> bool:
         """False where there is no time left to write it."""
-        if self._rest_of != record["sequence"]:
-            self._rest, self._rest_of = encoded(record) + b"\n", record["sequence"]
+        if self._rest_of != record["id"]:
+            self._rest, self._rest_of = encoded(record) + b"\n", record["id"]
         while self._rest:
             if not self._room():
                 return False

@@ -70,6 +70,7 @@ class MqttSink(Sink):
         self._published: set[str] = set()  # discovery topics
         self._sent: deque[_Sent] = deque()
         self._last_sent = 0  # sequence
+        self._identity = ""  # of the database that it is of
         self._newest: Record | None = None  # sent, and not yet the state
         self._ask_store_at = 0.0  # time.monotonic()
         self._health_at = 0.0  # time.monotonic()
@@ -158,6 +159,9 @@ class MqttSink(Sink):
             self._ask_store_at = time.monotonic() + STORE_SECONDS
             self.log.warning("no records from the store: %s", error)
             return []
+        if self._store.identity != self._identity:  # a damaged database was set aside: sequences begin anew
+            self._identity, self._last_sent = self._store.identity, 0
+            self._sent.clear()
         return [record for record in found if record["sequence"] > self._last_sent]
 
     def _send_one(self, record: "Record") -> None:
@@ -236,7 +240,15 @@ class MqttSink(Sink):
         due = HEALTH_SECONDS if parts == self._healthy else HEALTH_LEAST_SECONDS
         if self._healthy is None or now - self._health_at >= due:
             self._healthy, self._health_at = parts, now
-            self._publish("health", json.dumps({**self._daemon.health(), "command": self._command}).encode())
+            self._say_health()
+
+    def _say_health(self) -> None:
+        try:
+            health = self._daemon.health()
+        except EdgeDigitsError as error:
+            self.log.warning("no health to publish: %s", error)
+            return
+        self._publish("health", json.dumps({**health, "command": self._command}, ensure_ascii=False).encode())
 
     def _obey(self, message: Message) -> None:
         if message.retained:

@@ -17,8 +17,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from edge.daemon.config import secret
 from edge.daemon.delivery import DeliveryError, Wake
-from edge.daemon.secret import secret
 from edge.daemon.settings import MqttSettings
 
 PLAIN_PORT, TLS_PORT = 1883, 8883  # IANA
@@ -69,6 +69,10 @@ class Connection:
         self._accepted = False
         self._lost: str | None = None
         self._trouble = ""
+        self._window = WINDOW
+        self._count = 0
+        self._waiting: deque[tuple[int, str, bytes, bool]] = deque()  # number, topic, payload, retain
+        self._on_the_way: dict[int, int] = {}  # our number of each message by the protocol's
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id,
@@ -77,7 +81,7 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_SECONDS
-        client.max_inflight_messages_set(WINDOW)
+        client.max_inflight_messages_set(0)  # no limit: the window is kept here, where the broker can make it smaller
         client.will_set(will[0], will[1], qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -90,7 +94,7 @@ class Connection:
     def open(self, wake: Wake, give_up: Callable[[], bool]) -> None:
         """Connects, and waits until the broker accepts it. Raises DeliveryError, and UsageError for a missing file."""
         settings, client = self._settings, self._client
-        password = secret("mqtt.password_file", settings.password_file, PASSWORD_VARIABLE)
+        password = secret(settings.password_file, PASSWORD_VARIABLE)
         if settings.user:
             client.username_pw_set(settings.user, password)
         if settings.tls:
@@ -110,10 +114,11 @@ class Connection:
             self.step(0.5)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
-        """Sends it with QoS 1; the number under which it will be acknowledged."""
-        number = self._client.publish(topic, payload, qos=1, retain=retain).mid
-        self._check()
-        return number
+        """Sends it with QoS 1, in order; the number under which it will be acknowledged."""
+        self._count += 1
+        self._waiting.append((self._count, topic, payload, retain))
+        self._send_waiting()
+        return self._count
 
     def subscribe(self, topic: str) -> None:
         self._client.subscribe(topic, qos=1)
@@ -132,6 +137,13 @@ class Connection:
         if waiting or events & ~select.POLLOUT:
             client.loop_read()
         client.loop_misc()
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        while self._waiting and len(self._on_the_way) < self._window and self._client.socket() is not None:
+            number, topic, payload, retain = self._waiting.popleft()
+            sent = self._client.publish(topic, payload, qos=1, retain=retain)
+            self._on_the_way[sent.mid] = number
         self._check()
 
     def say_goodbye(self) -> None:
@@ -158,8 +170,7 @@ class Connection:
             return
         self._accepted = True
         self.largest = getattr(properties, "MaximumPacketSize", LARGEST)
-        window = getattr(properties, "ReceiveMaximum", WINDOW)
-        self._client.max_inflight_messages_set(min(window, WINDOW))
+        self._window = min(getattr(properties, "ReceiveMaximum", WINDOW), WINDOW)
 
     def _on_disconnect(self, _client: Any, _data: Any, flags: Any, code: ReasonCode, _properties: Any) -> None:
         if self._lost is not None:
@@ -178,8 +189,10 @@ class Connection:
         self.messages.append(Message(message.topic, bytes(message.payload), message.retain))
 
     def _on_publish(self, _client: Any, _data: Any, number: int, code: ReasonCode, _properties: Any) -> None:
-        refused = str(code) if code.value >= REFUSED else ""
-        self.acknowledged.append(Acknowledgement(number, code.value, refused))
+        ours = self._on_the_way.pop(number, None)
+        if ours is not None:
+            refused = str(code) if code.value >= REFUSED else ""
+            self.acknowledged.append(Acknowledgement(ours, code.value, refused))
 
     def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         """The library says only here why a socket failed."""

@@ -76,13 +76,15 @@ def field_names(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM fields ORDER BY id")]
 
 
-def oldest(connection: sqlite3.Connection, otherwise: int) -> int:
-    """The sequence of the oldest record; otherwise where there is none.
+def span(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The sequences of the oldest and the newest record; 1, 0 where there is none.
 
-    From there on none is missing: they are deleted from the oldest on, and one that is not committed uses no number.
+    Between them none is missing: they are deleted from the oldest on, and one that is not committed uses no number.
     """
-    (found,) = connection.execute("SELECT min(sequence) FROM readings").fetchone()
-    return otherwise if found is None else int(found)
+    oldest, newest = connection.execute(
+        "SELECT (SELECT min(sequence) FROM readings), (SELECT max(sequence) FROM readings)"
+    ).fetchone()
+    return (1, 0) if oldest is None else (oldest, newest)
 
 
 def last_too_old(connection: sqlite3.Connection, least: int, now: int) -> int:

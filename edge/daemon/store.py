@@ -251,7 +251,7 @@ class Store:
     ) -> Callable[[], Record]:
         """Returns what is to be done once that is committed."""
         now = self._clock.now()
-        newest = self._fill_times(connection, now)
+        newest, _ = self._fill_times(connection, now)
         time, monotonic = now.of_frame(record.get("time"), newest / 1000)
         stored_time = None if time is None else milliseconds(time)
         sequence = self._sequence + 1
@@ -288,14 +288,16 @@ class Store:
 
         return committed
 
-    def _fill_times(self, connection: sqlite3.Connection, now: Now) -> int:
-        """Gives records of this boot their time, once it is known; returns the newest time of all, in milliseconds.
+    def _fill_times(self, connection: sqlite3.Connection, now: Now) -> tuple[int, int]:
+        """Gives a batch of records of this boot their time, once it is known.
+
+        Returns the newest time of all records, in milliseconds, and to how many it gave one.
 
         A clock that nobody keeps may have been behind at the start and still be: then it says times before the newest
         of the boots before, and those are left out.
         """
         if not self._untimed or not now.is_known(self._newest / 1000):
-            return self._newest
+            return self._newest, 0
         started = milliseconds(now.wall - now.monotonic)
         least = 0.0 if now.synchronised else (self._newest_of_other_boots - started) / 1000
         newest = self._newest
@@ -309,7 +311,7 @@ class Store:
             filled = _json({**json.loads(record), "time": utc(time / 1000)})
             connection.execute("UPDATE readings SET time = ?, record = ? WHERE sequence = ?", (time, filled, sequence))
             newest = max(newest, time)
-        return newest
+        return newest, len(rows)
 
     def subscribe(self, wake: Callable[[], None]) -> None:
         """wake is called after each commit of a record, by the thread that added it: it has to be quick."""
@@ -378,7 +380,8 @@ class Store:
     def count(self) -> int:
         """How many records there are. Raises StoreError."""
         with self._reading() as connection:
-            return self._sequence - query.oldest(connection, self._sequence + 1) + 1
+            oldest, newest = query.span(connection)
+        return newest - oldest + 1
 
     def last_value(self, field: str) -> LastValue | None:
         """The last valid value of a field, of whichever boot. Raises StoreError."""
@@ -472,8 +475,8 @@ class Store:
     def backlog(self, sink: str) -> int:
         """How many records a registered sink has not had yet. Raises StoreError."""
         with self._reading() as connection:
-            oldest = query.oldest(connection, self._sequence + 1)
-        return self._sequence - max(self._cursors[sink], oldest - 1)
+            oldest, newest = query.span(connection)
+        return max(0, newest - max(self._cursors[sink], oldest - 1))
 
     def lost(self, sink: str) -> int:
         """How many records were deleted for want of space before a registered sink had them. Raises StoreError."""
@@ -497,16 +500,17 @@ class Store:
 
     def tidy(self) -> None:
         """Deletes what is too old or too much; to be called every few minutes. Raises StoreError."""
-        if self._untimed:
-            self._write_filled_times()
+        self._fill_all_times()
         self._delete_glyphs()
         self._delete_old()
         self._delete_for_space()
         self._shrink()
 
-    def _write_filled_times(self) -> None:
-        with self._lock:
-            self._newest = self._write(lambda connection: self._fill_times(connection, self._clock.now()))
+    def _fill_all_times(self) -> None:
+        count = BATCH if self._untimed else 0
+        while count == BATCH:
+            with self._lock:
+                self._newest, count = self._write(lambda found: self._fill_times(found, self._clock.now()))
 
     def _delete_glyphs(self) -> None:
         def delete(connection: sqlite3.Connection) -> int:
@@ -541,7 +545,7 @@ class Store:
             return
         while self._used()[0] > ROOM * limit and (count := self.count()) > 1:
             with self._reading() as connection:
-                oldest = query.oldest(connection, self._sequence)
+                oldest, _ = query.span(connection)
             self._delete_up_to(oldest + min(BATCH, max(1, count // 20)) - 1)
 
     def _used(self) -> tuple[int, int]:
@@ -552,8 +556,8 @@ class Store:
         """All records up to this one, some at a time."""
         while True:
             with self._reading() as connection:
-                oldest = query.oldest(connection, last + 1)
-            if oldest > last:
+                oldest, newest = query.span(connection)
+            if not oldest <= min(last, newest):
                 return
             self._delete_batch(oldest, min(last, oldest + BATCH - 1))
 
@@ -581,7 +585,7 @@ class Store:
             return
         with self._lock, self._counting():
             try:
-                self._connection.execute("PRAGMA incremental_vacuum").fetchall()
+                self._connection.executescript("PRAGMA incremental_vacuum")  # execute() would take one page's step
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             except sqlite3.Error as error:
                 raise explained(error, self._path) from None

@@ -20,10 +20,10 @@ import urllib.parse
 from typing import TYPE_CHECKING
 
 from edge import __version__
+from edge.daemon.config import secret
 from edge.daemon.delivery import DeliveryError, Sink, encoded
 from edge.daemon.live import FAILED, WORKING
 from edge.daemon.protocol import Record
-from edge.daemon.secret import secret
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,10 +58,12 @@ class WebhookSink(Sink):
             urllib.parse.urlunsplit(("", "", url.path or "/", url.query, "")), safe="/?%&=:;,+@!$'()*~#[]"
         )
         self._tries = 0
-        self._tried = 0  # the sequence that these tries were of
+        self._tried = ""  # the id of the record that these tries were of
 
     def work(self) -> None:
-        token = secret("webhook.token_file", self._settings.token_file, TOKEN_VARIABLE)
+        token = secret(self._settings.token_file, TOKEN_VARIABLE)
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise DeliveryError("the webhook's token has characters that no header takes; write it anew")
         connection = self._connection()
         try:
             for record in self.records():
@@ -117,8 +119,8 @@ class WebhookSink(Sink):
     def _refused(self, record: Record, said: str) -> None:
         """Raises DeliveryError until it was tried often enough."""
         sequence = record["sequence"]
-        self._tries = self._tries + 1 if sequence == self._tried else 1
-        self._tried = sequence
+        self._tries = self._tries + 1 if record["id"] == self._tried else 1
+        self._tried = record["id"]
         if self._tries < TRIES:
             raise DeliveryError(f"{said} to record {sequence}")
         self.log.error("%s to record %d %d times: passed over, it stays in the database", said, sequence, TRIES)

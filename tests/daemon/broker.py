@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-SECONDS = 30.0  # for anything to happen on a loaded machine
+SECONDS = 20.0  # for anything to happen on a loaded machine
 SESSION_SECONDS = 3600  # that the broker keeps a subscriber's session
 
 

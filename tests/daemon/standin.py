@@ -194,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         failure = device.failures.get(f"{self.command} {url.path}")
         if failure:
             return self._send(failure[0], json.dumps({"error": failure[1]}).encode(), "application/json")
-        name = {"/": "index.html", "/login": "login.html"}.get(url.path) if self.command == "GET" else None
+        name = {"/": "index.html", "/login": "login.html"}.get(url.path) if self.command in ("GET", "HEAD") else None
         file = STATIC / (name or url.path.removeprefix("/static/"))
         if name or (url.path.startswith("/static/") and file.parent == STATIC and file.is_file()):
             return self._send(200, file.read_bytes(), TYPES[file.suffix])
@@ -203,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(status, said, "image/jpeg")
         return self._send(status, json.dumps(said).encode(), "application/json")
 
-    do_GET = do_POST = do_PUT = _serve
+    do_GET = do_POST = do_PUT = do_HEAD = _serve
 
     def _send(self, status: int, body: bytes, kind: str) -> None:
         if self.server.stopping:  # a daemon that ended says nothing more
@@ -215,7 +215,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Security-Policy", POLICY)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import mimetypes
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from edge.daemon.protocol import Daemon
-from edge.daemon.web.api import Api, json_response
+from edge.daemon.web.api import Api, Handler, json_response
 from edge.daemon.web.auth import LOGIN_PATH, OPEN_PATH, SESSION_SECONDS, STATIC_PATH, Asker, Gate
 from edge.daemon.web.errors import JSON, HttpError, error_body, status_of
 from edge.daemon.web.metrics import Metrics
@@ -22,7 +21,15 @@ from edge.errors import EdgeDigitsError
 
 STATIC = Path(__file__).with_name("static")
 INDEX, LOGIN = "index.html", "login.html"  # in it
-MAX_STATIC_BYTES = 4_000_000  # of all files together, kept in memory
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/vnd.microsoft.icon",
+    ".webmanifest": "application/manifest+json",
+}
 LOGOUT_PATH = "/api/logout"
 
 # W3C, Content Security Policy Level 3. blob: and data: are for pictures that people drop on the page.
@@ -65,10 +72,9 @@ def load_static(folder: Path = STATIC) -> dict[str, StaticFile]:
         if not path.is_file() or path.name.startswith((".", "_")):
             continue
         data = path.read_bytes()
-        kind = mimetypes.types_map.get(path.suffix, "application/octet-stream")  # not what this machine's files say
-        if kind.startswith("text/") or kind in ("application/javascript", JSON):
-            kind += "; charset=utf-8"
-        found[path.name] = StaticFile(data, kind, f"{zlib.crc32(data):08x}-{len(data)}")
+        found[path.name] = StaticFile(
+            data, TYPES.get(path.suffix, "application/octet-stream"), f"{zlib.crc32(data):08x}-{len(data)}"
+        )
     return found
 
 
@@ -92,7 +98,7 @@ class App:
     def __init__(self, daemon: Daemon, gate: Gate, metrics: Metrics, static: Mapping[str, StaticFile]) -> None:
         self._gate, self._static = gate, static
         self.api = Api(daemon, metrics)
-        self._routes = {
+        self._routes: dict[str, dict[str, Handler]] = {
             **self.api.routes,
             OPEN_PATH: {"GET": self._healthz},
             "/": {"GET": self._index},
@@ -136,7 +142,7 @@ class App:
     def _handled(self, request: Request) -> Response:
         path = request.path
         if path.startswith(STATIC_PATH):
-            methods = {"GET": self._file}
+            methods: dict[str, Handler] = {"GET": self._file}
         elif path in self._routes:
             methods = self._routes[path]
         else:

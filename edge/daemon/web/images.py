@@ -23,7 +23,7 @@ KEPT_JPEGS = 8  # of the newest frames, in all sizes
 
 MAX_UPLOAD_BYTES = 16_000_000
 MAX_UPLOAD_PIXELS = 25_000_000  # a telephone's 24 megapixels; 75 MB where it is no JPEG, which is decoded reduced
-UPLOAD_KINDS = ("JPEG", "PNG", "WebP", "BMP", "GIF")  # what cameras and browsers make; fewer decoders, fewer holes
+UPLOAD_KINDS = ("JPEG", "PNG", "WebP", "BMP")  # what cameras and browsers make; fewer decoders, fewer holes
 
 Image = NDArray[np.uint8]
 

@@ -4,7 +4,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -33,7 +33,7 @@ REASONS = (
     ("decreasing", re.compile(r".* is less than .* before")),
     ("step", re.compile(r".* from .* before, more than ")),
     ("range", re.compile(r".* rolls over|not one number")),
-    ("unstable", re.compile(r"\d+ of \d+ frames|the frames differ|digit \d+ is ")),
+    ("unstable", re.compile(r"not stable|\d+ of \d+ frames|the frames differ|digit \d+ is ")),
 )
 OTHER = "other"
 
@@ -63,7 +63,7 @@ class Metrics(Collector):
         for event in ("reading", "heartbeat"):
             self._readings.labels(event)
         registry.register(self)
-        self._stop = lambda: None
+        self._stop: Callable[[], None] | None = None
         self._counts = False
 
     def start(self) -> None:
@@ -77,8 +77,9 @@ class Metrics(Collector):
 
     def stop(self) -> None:
         self._counts = False
-        self._stop()
-        self._stop = lambda: None
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
 
     @property
     def rate(self) -> float:

@@ -157,7 +157,8 @@ def _listen(listen: str, port: int) -> socket.socket:
             listening.close()
             raise
     except (OSError, OverflowError) as error:
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and (error.errno or 0) > 0 else str(error)
+        number = getattr(error, "errno", None) or 0
+        reason = os.strerror(number) if number > 0 else str(error)  # below 0 it is of the resolver
         raise ServerError(f"cannot listen on {listen} port {port}: {reason}; set listen and port in [http]") from None
     return listening
 
@@ -280,6 +281,10 @@ class _Request(HTTPRequestParser):  # type: ignore[misc]
     """A request as it comes in."""
 
     place: threading.BoundedSemaphore | None = None
+    path = ""  # waitress names it in the log, also where the first line was none
+    chunked: bool
+    expect_continue: bool
+    content_length: int
 
     def __init__(self, adjustments: Adjustments, judge: _Judge, address: str) -> None:
         super().__init__(adjustments)

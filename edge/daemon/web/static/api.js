@@ -1,5 +1,7 @@
 // Requests to the daemon. Every module asks through here, so that one place knows whether it is there.
 
+import { sentence } from "./words.js";
+
 const TIMEOUT_MS = 15_000;
 const READ_TIMEOUT_MS = 60_000; // a large picture on a slow device
 const HEADERS = { "X-Requested-With": "edge-digits" }; // what a page of another site cannot send
@@ -33,7 +35,7 @@ function setConnected(now) {
   for (const watcher of watchers) watcher(now);
 }
 
-async function request(path, options = {}, timeout = TIMEOUT_MS) {
+async function request(path, options = {}, timeout = TIMEOUT_MS, fine = []) {
   let response;
   try {
     response = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(timeout), ...options });
@@ -50,14 +52,14 @@ async function request(path, options = {}, timeout = TIMEOUT_MS) {
     throw new ConnectionLost();
   }
   setConnected(true);
-  if (response.ok) return response;
+  if (response.ok || fine.includes(response.status)) return response;
   throw new ApiError(await said(response), response.status);
 }
 
 async function said(response) {
   try {
     const { error } = await response.json();
-    if (error) return error;
+    if (error) return sentence(error);
   } catch {
     // Not JSON: something between here and the daemon spoke.
   }
@@ -71,6 +73,17 @@ async function parsed(response) {
     setConnected(false); // it went away in the middle of its answer
     throw new ConnectionLost();
   }
+}
+
+/** GET of the health: a daemon that is not well says so with a status of its own. */
+export async function getHealth() {
+  return parsed(await request("/api/health", {}, TIMEOUT_MS, [200, 503]));
+}
+
+/** Whether this device wants a token; without one there is no logging out. */
+export async function needsLogin() {
+  const { type } = await fetch("/login", { method: "HEAD", redirect: "manual" });
+  return type !== "opaqueredirect";
 }
 
 /** GET as JSON. `parameters`: those that are null or undefined are left out. */

@@ -1,6 +1,6 @@
 // The page: wires its parts together and keeps them fresh.
 
-import { onConnection, send } from "./api.js";
+import { needsLogin, onConnection, send } from "./api.js";
 import { Correction } from "./correct.js";
 import { FieldEditor } from "./editor.js";
 import { refreshHealth } from "./health.js";
@@ -20,6 +20,7 @@ const editor = new FieldEditor({
   onChange: () => {
     live?.refresh();
     reading?.showFields();
+    byId("with-fields-label").hidden = !editor.units.size;
   },
 });
 const reading = new CurrentReading({
@@ -66,6 +67,7 @@ onConnection((connected) => {
   history.refresh().catch(() => {});
 });
 
+needsLogin().then((needed) => { byId("logout").hidden = !needed; }).catch(() => {});
 byId("logout").addEventListener("click", async () => {
   try {
     await send("POST", "/api/logout");

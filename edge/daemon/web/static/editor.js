@@ -169,7 +169,7 @@ export class FieldEditor {
     say(byId("editor-error"), "");
     try {
       const { size, deskew } = this._saved;
-      await send("PUT", "/api/fields?format=json", { fields: this._fields, size, deskew });
+      await send("PUT", "/api/fields", { fields: this._fields, size, deskew });
       this._saved = { ...this._saved, fields: this._fields };
       this._end();
       announce("Fields saved.");

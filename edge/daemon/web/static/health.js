@@ -1,6 +1,6 @@
 // How each part of the device is doing, in plain words.
 
-import { get } from "./api.js";
+import { getHealth } from "./api.js";
 import { bytes, byId, duration, element, setText } from "./words.js";
 
 const NAMES = {
@@ -9,20 +9,20 @@ const NAMES = {
   mqtt: "MQTT broker",
   webhook: "Webhook",
   stdout: "Output",
-  web: "Web page",
-  gpio: "Lamp and button",
-  fields: "Fields",
   reading: "Reading",
+  http: "Web page",
+  button: "Button",
 };
 const STATES = { working: "working", waiting: "waiting", failed: "not working" };
 const OVERALL = { ok: "All is well", degraded: "Needs a look", failed: "Not working" };
 const HOT = 80; // °C: a Raspberry Pi slows down from here on
 const LITTLE_DISK = 100e6; // bytes
+const SINCE_START = " since the start";
 const THROTTLED = {
   "under-voltage": "The power supply is too weak",
-  "frequency-capped": "The processor is slowed down",
-  throttled: "The processor is throttled",
-  "soft-temperature-limit": "It is slowed down to stay cool",
+  "frequency capped": "The processor is held at a lower speed",
+  throttled: "The processor is slowed down",
+  "soft temperature limit": "The processor is slowed down to stay cool",
 };
 
 /** Shows what GET /api/health says. */
@@ -49,12 +49,16 @@ function part([name, { state, reason, since_seconds: since }]) {
   return row;
 }
 
-function facts({ device = {}, frames = {}, uptime_seconds: uptime, version }) {
+function facts({ device = {}, frames = {}, backlog = {}, uptime_seconds: uptime, version }) {
   const { temperature_c: temperature, disk_free_bytes: free, memory_bytes: memory } = device;
   const known = [];
   if (device.under_voltage) known.push(["Power", "The supply is too weak (under-voltage)", true]);
   else if (device.under_voltage === false) known.push(["Power", "good", false]);
-  for (const flag of device.throttled ?? []) known.push(["Processor", THROTTLED[flag] ?? flag, true]);
+  for (const flag of device.throttled ?? []) {
+    const now = flag.replace(SINCE_START, "");
+    if (now === flag && now !== "under-voltage") known.push(["Processor", THROTTLED[now] ?? now, true]);
+    else if (now !== flag) known.push(["Since the start", THROTTLED[now] ?? now, false]);
+  }
   if (temperature != null) known.push(["Temperature", `${temperature.toFixed(0)} °C`, temperature >= HOT]);
   if (free != null) known.push(["Free disk space", bytes(free), free < LITTLE_DISK]);
   if (memory != null) known.push(["Memory in use", bytes(memory), false]);
@@ -63,6 +67,9 @@ function facts({ device = {}, frames = {}, uptime_seconds: uptime, version }) {
     known.push(["Frames read", `${frames.read.toLocaleString("en")}${rate}`, false]);
   }
   if (frames.dropped) known.push(["Frames skipped", frames.dropped.toLocaleString("en"), false]);
+  for (const [name, count] of Object.entries(backlog)) {
+    if (count) known.push([`Waiting for ${NAMES[name] ?? name}`, `${count.toLocaleString("en")} readings`, false]);
+  }
   if (uptime != null) known.push(["Running for", duration(uptime), false]);
   if (version) known.push(["Version", version, false]);
   return known;
@@ -70,5 +77,5 @@ function facts({ device = {}, frames = {}, uptime_seconds: uptime, version }) {
 
 /** Asks for the health and shows it; raises what `get` does. */
 export async function refreshHealth() {
-  showHealth(await get("/api/health"));
+  showHealth(await getHealth());
 }

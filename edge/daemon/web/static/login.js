@@ -1,6 +1,10 @@
 // Logging in with the token; without JavaScript the form is sent as it is.
 
-import { byId, say } from "./words.js";
+import { byId, say, sentence } from "./words.js";
+
+if (new URLSearchParams(location.search).has("once")) {
+  say(byId("login-error"), "This link was used or is too old. Log in with the token.");
+}
 
 byId("login").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -8,7 +12,7 @@ byId("login").addEventListener("submit", async (event) => {
   button.disabled = true;
   say(byId("login-error"), "");
   try {
-    const response = await fetch("/api/login", {
+    const response = await fetch("/login", {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-Requested-With": "edge-digits" },
       body: JSON.stringify({ token: byId("token").value }),
@@ -18,7 +22,7 @@ byId("login").addEventListener("submit", async (event) => {
       return;
     }
     const { error } = await response.json().catch(() => ({}));
-    say(byId("login-error"), error ?? `The device answered ${response.status}.`);
+    say(byId("login-error"), error ? sentence(error) : `The device answered ${response.status}.`);
     byId("token").select();
   } catch {
     say(byId("login-error"), "No connection to the device. Try again in a moment.");

@@ -45,7 +45,7 @@ export class Upload {
     say(byId("upload-words"), `Reading ${file.name} …`);
     byId("upload-result").hidden = true;
     try {
-      const record = await sendPicture("/api/read", file);
+      const record = await sendPicture(byId("with-fields").checked ? "/api/read?fields=1" : "/api/read", file);
       if (turn === this._turn) await this._show(file, record);
     } catch (error) {
       if (turn === this._turn) say(byId("upload-error"), error.message);

@@ -77,5 +77,8 @@ export function bytes(count) {
   return `${count >= 100 || unit === 0 ? Math.round(count) : count.toFixed(1)} ${units[unit]}`;
 }
 
+/** A line of the daemon as a sentence. */
+export const sentence = (line) => line.charAt(0).toUpperCase() + line.slice(1);
+
 /** 0.987 → "98 %"; rounded down, so that 100 % is certainty. */
 export const percent = (part) => `${Math.floor(part * 100)} %`;
