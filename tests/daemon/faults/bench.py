@@ -3,15 +3,15 @@
 import json
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.daemon.broker import Broker, Subscriber, free_port
 from tests.daemon.faults.account import Account
 from tests.daemon.faults.camera import Camera
-from tests.daemon.faults.process import COMMAND, Daemon, Settings, Visitor, wait_until
+from tests.daemon.faults.process import COMMAND, CampaignError, Daemon, Settings, Visitor, wait_until
 from tests.daemon.faults.result import Result
 
 TOPIC = "faults"
@@ -90,8 +90,18 @@ class Bench:
     def __enter__(self) -> "Bench":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._ends.close()
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """What did not come in time ends a fault, not the campaign; what is known by then is compared."""
+        try:
+            if isinstance(error, CampaignError):
+                said = self.daemon.log.read_text(errors="replace").splitlines()
+                self.result.failures.append(f"{error}; the daemon's last line: {said[-1] if said else 'none'}")
+                self.daemon.close()
+                self.take_mqtt()
+                self._compare(all_delivered=False)
+            return isinstance(error, CampaignError)
+        finally:
+            self._ends.close()
 
     def start(self) -> float:
         """Starts the daemon; seconds until it was ready."""
@@ -140,12 +150,15 @@ class Bench:
         if ended.status != 0:
             self.result.crashes.append(f"status {ended.status} after SIGTERM at the end")
         self._wait_received()
-        self.result.take(self.account, self.account.compare(self.state, all_delivered=True))
+        self._compare(all_delivered=True)
+        return self.result
+
+    def _compare(self, *, all_delivered: bool) -> None:
+        self.result.take(self.account, self.account.compare(self.state, all_delivered=all_delivered))
         self.result.crashes += self.daemon.mistakes()
         errors = sum(visitor.internal_errors for visitor in self.visitors)
         if errors:
             self.result.crashes.append(f"{errors} requests were answered with an internal error")
-        return self.result
 
     def _wait_received(self) -> None:
         """What the broker acknowledged may still be on its way to the subscriber."""
@@ -156,16 +169,5 @@ class Bench:
 
         try:
             wait_until(is_all_here, 10, "the subscriber has everything")
-        except Exception:  # the comparison says what is missing
+        except CampaignError:  # the comparison says what is missing
             return
-
-
-@contextmanager
-def broken_off(result: Result) -> Iterator[None]:
-    """What did not come in time ends a fault, not the campaign."""
-    from tests.daemon.faults.process import CampaignError
-
-    try:
-        yield
-    except CampaignError as error:
-        result.failures.append(str(error))

@@ -38,4 +38,5 @@ def run(seed: int, outages: int) -> Result:
             wait_until(bench.subscriber.ready.is_set, 20, "the subscriber is back")
             here = bench.account.count("mqtt")
             wait_until(lambda here=here: bench.take_mqtt() or bench.account.count("mqtt") > here, 20, "records arrive")
-        return bench.finish()
+        bench.finish()
+    return bench.result

@@ -42,6 +42,7 @@ class Camera:
 
     def __init__(self, seed: int = 0, *, size: tuple[int, int] = SIZE, rate: float = RATE) -> None:
         self.mode = GOOD
+        self.hold = 1  # frames in a row with the same number
         self._pictures = pictures(size)
         self._rate = rate
         self._seed = seed
@@ -120,7 +121,7 @@ class Camera:
         due = time.monotonic()
         while True:
             # By the clock: what is shown does not begin anew with each connection.
-            picture = self._pictures[int(time.time() * self._rate) % len(self._pictures)]
+            picture = self._pictures[int(time.time() * self._rate / self.hold) % len(self._pictures)]
             mode = self.mode
             frozen = (frozen or picture) if mode == FROZEN else b""
             if mode == SILENT:

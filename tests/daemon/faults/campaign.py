@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.daemon.faults import broker, clock, disk, folder, kills, requests, signals, source
-from tests.daemon.faults.process import CampaignError
 from tests.daemon.faults.result import Result
 
 KILLS = 200
@@ -47,9 +46,6 @@ def campaign(
         if fault.name == "kill" and kills is not None:
             times = kills
         start = time.monotonic()
-        try:
-            result = fault.run(seed, times)
-        except CampaignError as error:
-            result = Result(fault.name, failures=[str(error)])
+        result = fault.run(seed, times)
         result.seconds = time.monotonic() - start
         yield result

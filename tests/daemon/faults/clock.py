@@ -51,14 +51,17 @@ def run(seed: int, steps: int) -> Result:
                 bench.result.recovery.append(bench.daemon.wait_for_record(BACK_SECONDS, f"a record after {step} s"))
                 time.sleep(rng.uniform(0, STAY_SECONDS))
                 bench.expect_running()
+                if number == 0:
+                    oldest = bench.daemon.ask("GET", "/api/readings?before=2")[1]["readings"][0]
+                    bench.expect(oldest["time"], "the time of the first record is not filled in once the clock is set")
                 bench.result.times += 1
                 if number % 4 == 3:  # and starts anew in that time
                     bench.daemon.end(rng.choice((9, 15)))  # type: ignore[arg-type]
                     bench.start()
-            result = bench.finish()
-            without = _without_time(bench.state)
-            result.notes.append(f"{without} of {result.compared.records} records have no time, for it was not known")
-            return result
+            bench.finish()
+            without, records = _without_time(bench.state), bench.result.compared.records
+            bench.result.notes.append(f"{without} of {records} records have no time, for it was not known")
+    return bench.result
 
 
 @contextmanager

@@ -51,7 +51,8 @@ def run(seed: int, rounds: int) -> Result:
             bench.result.recovery.append(time.monotonic() - freed)
             bench.expect(bench.daemon.part("store")[0] == "working", "the store works once there is room")
             bench.result.times += 1
-        return bench.finish()
+        bench.finish()
+    return bench.result
 
 
 _FULL = "the disk is full: nothing is recorded until there is space"

@@ -46,7 +46,7 @@ def run(seed: int, kills: int) -> Result:
         result.compared.doubled += [f"{name} has {count} records" for name, count in taken.items() if count > 1]
         result.compared.lost += [f"{name} has no record" for name in filler.written if name not in taken]
         result.notes.append(f"{len(filler.written)} pictures, {'moved' if moves else 'remembered'} when they were read")
-        return result
+    return bench.result
 
 
 class _Filler(threading.Thread):

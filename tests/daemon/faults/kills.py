@@ -46,4 +46,5 @@ def run(seed: int, kills: int) -> Result:
                     break
         bench.start()
         bench.result.notes.append(", ".join(f"{count} {phase}" for phase, count in phases.items()))
-        return bench.finish()
+        bench.finish()
+    return bench.result

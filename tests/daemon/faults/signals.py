@@ -50,7 +50,8 @@ def run_term(seed: int, times: int) -> Result:
             ends.append(ended.seconds)
             bench.result.times += 1
         bench.result.notes.append(f"ended in {sorted(ends)[len(ends) // 2]:.2f} s, the longest {max(ends):.2f} s")
-        return bench.finish()
+        bench.finish()
+    return bench.result
 
 
 def run_hup(seed: int, times: int) -> Result:
@@ -73,7 +74,8 @@ def run_hup(seed: int, times: int) -> Result:
             bench.result.times += 1
         bench.daemon.config.write_text(good)
         _reload(bench, answers, LOADED)
-        return bench.finish()
+        bench.finish()
+    return bench.result
 
 
 def _changed(good: str, rng: random.Random, number: int) -> str:

@@ -49,7 +49,8 @@ def run(seed: int, rounds: int) -> Result:
                 bench.result.times += 1
         bench.result.notes.append("noticed after, s: " + ", ".join(f"{m} {s:.1f}" for m, s in sorted(noticed.items())))
         bench.result.notes.append("back after, s: " + ", ".join(f"{m} {s:.1f}" for m, s in sorted(back.items())))
-        return bench.finish()
+        bench.finish()
+    return bench.result
 
 
 def _break(bench: Bench, mode: str) -> None:
