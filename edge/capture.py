@@ -18,7 +18,7 @@ import stat
 import threading
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,6 +60,9 @@ OLD_SECONDS = 2.0  # a file that was written so long ago needs no second look; t
 SCAN_SECONDS = 0.25  # between two looks at a folder
 PATIENCE_SECONDS = 10.0  # how long a file that is not a whole picture may stay as it is before it is given up
 SCAN_SHARE = 0.05  # of the time, at most, goes into looking through the folder
+
+EARLY = 0.8  # part of the time between two frames after which the next one is taken: cameras keep no exact pace
+TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 class EndOfSource(Exception):
@@ -158,7 +161,54 @@ def _source_of(text: str, every_frame: bool, new_only: bool) -> Source:
     return Video(text, every_frame=every_frame and stat.S_ISREG(mode))
 
 
+# Pictures the other way up
+
+
+class Turned:
+    """Another source with its pictures turned."""
+
+    def __init__(self, source: Source, degrees: int) -> None:
+        """degrees: clockwise; 90, 180 or 270."""
+        self.name, self.live = source.name, source.live
+        self._source, self._degrees = source, degrees
+
+    def open(self) -> None:
+        self._source.open()
+
+    def read(self) -> Frame | None:
+        frame = self._source.read()
+        return None if frame is None else turned(frame, self._degrees)
+
+    def close(self) -> None:
+        self._source.close()
+
+
+def turned(frame: Frame, degrees: int) -> Frame:
+    """The frame whose picture is turned clockwise by 90, 180 or 270 degrees when it is loaded."""
+    return replace(frame, load=lambda: _turned(frame.load(), degrees))
+
+
+def _turned(image: Image, degrees: int) -> Image:
+    return np.asarray(cv2.rotate(image, TURNS[degrees]), np.uint8)
+
+
 # Cameras, videos and streams: OpenCV's VideoCapture
+
+
+class _Pace:
+    """No more frames a second than these: what comes in between costs no decoding."""
+
+    def __init__(self, rate: float | None) -> None:
+        """rate: None takes all of them."""
+        self._pause = EARLY / rate if rate else 0.0
+        self._next = 0.0
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._pause
+        return True
 
 
 class Camera:
@@ -166,8 +216,14 @@ class Camera:
 
     live = True
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, *, size: tuple[int, int] | None = None, rate: float | None = None) -> None:
+        """size: width and height in pixels, of which it takes the nearest it has; None: its own.
+
+        rate: frames a second; what it gives beyond is passed over. None: its own, all of them.
+        """
         self.name = device
+        self._size, self._rate = size, rate
+        self._pace = _Pace(rate)
         self._capture: Any = None
         self._sequence = 0
 
@@ -179,6 +235,11 @@ class Camera:
         capture = _capture(self.name, cv2.CAP_V4L2)
         if capture is None:
             raise SourceError(f"{self.name}: not a camera that gives pictures, or another program has it")
+        if self._size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
+        if self._rate is not None:
+            capture.set(cv2.CAP_PROP_FPS, self._rate)
         self._capture = capture
 
     def _check(self) -> None:
@@ -195,16 +256,24 @@ class Camera:
             raise SourceError(f"{self.name}: no permission to use it; is this user in the group video?")
 
     def read(self) -> Frame | None:
-        found, image = self._capture.read()
-        if not found:
-            gone = "it was unplugged" if not os.path.exists(self.name) else f"no frame in {FRAME_SECONDS:g} s"
-            never = "" if self._sequence else "; a Raspberry Pi's camera module needs picamera2"
-            raise SourceError(f"{self.name}: the camera stopped: {gone}{never}")
+        if not self._capture.grab():
+            raise self._stopped()
         taken = time.time()
+        if not self._pace.is_due():
+            self._sequence += 1
+            return None
+        found, image = self._capture.retrieve()
+        if not found:
+            raise self._stopped()
         image = self._shaped(image)
         frame = Frame(lambda: image, taken, self._sequence)
         self._sequence += 1
         return frame
+
+    def _stopped(self) -> SourceError:
+        gone = "it was unplugged" if not os.path.exists(self.name) else f"no frame in {FRAME_SECONDS:g} s"
+        never = "" if self._sequence else "; a Raspberry Pi's camera module needs picamera2"
+        return SourceError(f"{self.name}: the camera stopped: {gone}{never}")
 
     def _shaped(self, image: Image) -> Image:
         """The frame with its rows: OpenCV 4.11 hands out those of BGR24 cameras as one long row."""
@@ -230,8 +299,8 @@ class Video:
     as fast as they are asked for.
     """
 
-    def __init__(self, location: str, *, every_frame: bool = False) -> None:
-        """location: a path or a URL."""
+    def __init__(self, location: str, *, every_frame: bool = False, rate: float | None = None) -> None:
+        """location: a path or a URL. rate: frames a second; what comes beyond is passed over. None: all of them."""
         self._location = location
         self._is_url = "://" in location
         self.name = _without_secrets(location) if self._is_url else location
@@ -239,6 +308,7 @@ class Video:
         # An RTSP server keeps the pace, and so does whoever fills a pipe.
         own_pace = location.lower().startswith("rtsp") if self._is_url else not os.path.isfile(location)
         self._paced = not every_frame and not own_pace
+        self._pace = _Pace(rate)
         self._capture: Any = None
         self._announced: float | None = None  # frames, where it has an end
         self._rate = DEFAULT_RATE
@@ -289,7 +359,7 @@ class Video:
         if not self._waiting:
             self._grab()
         self._waiting = self._paced and self._ends and not self._is_due()
-        if self._waiting:
+        if self._waiting or not self._pace.is_due():
             return None
         taken = time.time()
         found, image = self._capture.retrieve()
@@ -455,6 +525,11 @@ class _State:
     size: int
     inode: int
 
+    @property
+    def text(self) -> str:
+        """It without the inode, which some file systems number anew whenever they are mounted."""
+        return f"{self.modified} {self.size}"
+
 
 @dataclass(slots=True)
 class _Candidate:
@@ -478,9 +553,22 @@ class Folder:
 
     live = False
 
-    def __init__(self, path: str, *, new_only: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        *,
+        new_only: bool = False,
+        without: Sequence[str] = (),
+        known: Callable[[str, str], bool] | None = None,
+    ) -> None:
+        """without: folders in it that are not searched.
+
+        known: whether a picture was read before, asked once with its path and what `state` will say of it.
+        """
         self.name = path
         self._new_only = new_only
+        self._without = without
+        self._known = known
         self._done: dict[str, _State] = {}  # path: as it was when it was handed out
         self._candidates: dict[str, _Candidate] = {}
         self._ripe: list[str] = []  # paths, the next one last
@@ -494,10 +582,13 @@ class Folder:
             self._new_only = False  # opened again, it goes on where it was
 
     def read(self) -> Frame | None:
+        start = time.monotonic()
         while self._ripe:
             frame = self._take(self._ripe.pop())
             if frame is not None:
                 return frame
+            if time.monotonic() - start > WAIT_SECONDS:  # many that are known, or not whole
+                return None
         time.sleep(min(WAIT_SECONDS, max(0.0, self._next_scan - time.monotonic())))
         if time.monotonic() >= self._next_scan:
             self._scan()
@@ -507,6 +598,21 @@ class Folder:
         self._candidates.clear()
         self._ripe.clear()
         self._next_scan = 0.0
+
+    def state(self, path: str) -> str:
+        """What a picture that was handed out looked like from outside then; the same for as long as it is the same."""
+        return self._done[path].text
+
+    def is_as_it_was(self, path: str) -> bool:
+        """Whether a picture that was handed out is still there, not written anew."""
+        try:
+            return _state(path) == self._done.get(path)
+        except OSError:
+            return False
+
+    def again(self, path: str) -> None:
+        """A picture that was handed out shall be so once more."""
+        self._done.pop(path, None)
 
     def _scan(self) -> None:
         start = time.monotonic()
@@ -530,7 +636,7 @@ class Folder:
         if not os.path.isdir(self.name):
             raise SourceError(f"{self.name}: the folder is gone")
         states = {}
-        for found in find([os.path.join(self.name, "")]):
+        for found in find([os.path.join(self.name, "")], without=self._without):
             if found is not None and found.error is None:
                 with suppress(OSError):  # gone meanwhile, or a link that leads nowhere
                     states[found.path] = _state(found.path)
@@ -539,6 +645,10 @@ class Folder:
     def _take(self, path: str) -> Frame | None:
         """The picture, or None where it is to be left for later."""
         candidate = self._candidates[path]
+        if self._known is not None and self._known(path, candidate.state.text):
+            self._done[path] = candidate.state
+            del self._candidates[path]
+            return None
         try:
             decode(path)
         except PictureError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge import commands, watch
 from edge.arguments import WRONG_COMMAND_LINE, Parser, count, share
-from edge.daemon import history
+from edge.daemon import command, history
 from edge.errors import EdgeDigitsError
 from edge.terminal import DEBUG_VARIABLE, PROGRAM, complain, drop_standard_output, take_standard_error
 
@@ -73,6 +73,7 @@ def _parser() -> Parser:
     _add_classify(added, groups)
     _add_read(added, groups)
     watch.add_parser(added, groups)
+    command.add_parser(added, groups)
     history.add_parser(added, groups)
     _add_info(added, groups)
     return parser

@@ -3,7 +3,8 @@
 import errno
 import os
 import select
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 STANDARD_INPUT = "-"
@@ -34,22 +35,23 @@ class Found(NamedTuple):
     save_as: str | None = None
 
 
-def find(paths: Iterable[str]) -> Iterator[Found | None]:
+def find(paths: Iterable[str], *, without: Sequence[str] = ()) -> Iterator[Found | None]:
     """The pictures that `paths` name, in the order given; a folder's sorted by name, subfolders in their place.
 
     A folder's hidden files and files of other kinds are passed over. A symbolic link back to a folder above it is an
     error entry, one to a folder already searched is passed over, so every search ends. "-" stands for the paths on
     standard input, one a line. None means: nothing has come in there yet, wait for its descriptor to become readable.
+    without: folders that are not searched where they lie in others.
     """
     for path in paths:
         if path != STANDARD_INPUT:
-            yield from _expanded(path)
+            yield from _expanded(path, without)
             continue
         for line in _lines(STANDARD_INPUT_DESCRIPTOR):
             if line is None:
                 yield None
             elif path := _line_path(line):
-                yield from _expanded(path)
+                yield from _expanded(path, without)
 
 
 def _line_path(line: bytes) -> str:
@@ -58,19 +60,19 @@ def _line_path(line: bytes) -> str:
     return path.removesuffix("\r") if path.endswith("\r") and not os.path.lexists(path) else path
 
 
-def _expanded(path: str) -> Iterator[Found]:
+def _expanded(path: str, without: Sequence[str]) -> Iterator[Found]:
     if not os.path.isdir(path):
         yield Found(path)  # missing, too: the decoder says what is wrong with it
         return
     none = True
-    for found in _search(path):
+    for found in _search(path, without):
         none = False
         yield found
     if none:
         yield Found(path, "no pictures in this folder")
 
 
-def _search(top: str) -> Iterator[Found]:
+def _search(top: str, without: Sequence[str]) -> Iterator[Found]:
     """Depth first, without recursion: a hostile tree is deeper than Python's stack."""
     try:
         ancestors = [_identity(top)]
@@ -79,6 +81,9 @@ def _search(top: str) -> Iterator[Found]:
         yield Found(top, _reason(error))
         return
     searched = set(ancestors)
+    for folder in without:
+        with suppress(OSError):  # there is none
+            searched.add(_identity(folder))
     while pending:
         entry = next(pending[-1], None)
         if entry is None:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import ctypes
 import logging
 import os
 import signal
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from edge.daemon.settings import Settings
 
 TURN_SECONDS = 1.0  # between two looks whether all go round, without a watchdog that wants them more often
+M_ARENA_MAX = -8  # mallopt(3)
 WATCHDOG_PART = 1 / 4  # of systemd's patience passes between two signs of life
 
 STATUSES = """\
@@ -85,6 +87,7 @@ def _serve(settings: "Settings", terminal: TextIO) -> int:
     from edge.daemon import logs, systemd
     from edge.daemon.service import Service
 
+    _share_heap()
     logs.start_logging(terminal, settings.log.level)
     cv2.setNumThreads(1)  # one frame at a time: more threads would only take turns
     signals = _Signals()
@@ -103,6 +106,16 @@ def _serve(settings: "Settings", terminal: TextIO) -> int:
         terminal.flush()
         os._exit(status)
     return status
+
+
+def _share_heap() -> None:
+    """Has all threads take memory from one heap, before there are any.
+
+    glibc gives each thread a heap of its own, so that none waits for another; here Python's lock makes them take turns
+    anyway, and what each keeps for itself came to 10 MB. Elsewhere it does nothing.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
 def _attend(service: "Service", signals: "_Signals") -> int:

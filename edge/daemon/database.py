@@ -11,8 +11,10 @@ from pathlib import Path
 from edge.daemon import schema
 from edge.errors import EdgeDigitsError
 
+DATABASE = "readings.db"  # in the state folder
 BUSY_SECONDS = 5.0  # to wait for another program that has the database locked
 PAGE_SIZE = 1024  # bytes: half of what 4096 writes a reading, for each of its few rows is in another page
+READER_CACHE = 256  # KB; a reader looks up a page or two of records, and there are many
 LEAST_FREE = 64 << 10  # bytes: with less, what SQLite calls an input/output error is a full disk
 COMPANIONS = ("", "-wal", "-shm")  # a database and what SQLite puts beside it
 DISK_FULL = "the disk is full: nothing is recorded until there is space"
@@ -179,6 +181,7 @@ def _opened_to_read(name: str, path: Path) -> sqlite3.Connection:
         version = schema.version(connection)
         if version < schema.VERSION:
             raise StoreError(f"{path} is of an older edge-digits: the daemon brings it up to date when it starts")
+        connection.execute(f"PRAGMA cache_size = -{READER_CACHE}")
     except BaseException:
         connection.close()
         raise

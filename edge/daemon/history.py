@@ -94,7 +94,7 @@ def run(options: argparse.Namespace, terminal: TextIO) -> int:
 
 
 def _database(options: argparse.Namespace) -> Path:
-    from edge.daemon.store import DATABASE
+    from edge.daemon.database import DATABASE
 
     if options.database is not None:
         path = Path(options.database)

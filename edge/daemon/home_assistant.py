@@ -19,23 +19,20 @@ DEFAULT_SLUG = "device"
 MAX_STATE = 255  # characters of a state in Home Assistant
 HASH_CHARACTERS = 6  # of a name that was changed, so that two such do not become one
 
-# https://developers.home-assistant.io/docs/core/entity/sensor: which state classes a device class takes, where it does
-# not take "measurement".
+# https://developers.home-assistant.io/docs/core/entity/sensor: device classes that take no "measurement", and those
+# that take "total_increasing".
 TOTALS = {"energy", "gas", "volume", "water"}
 NO_STATE_CLASS = {"date", "enum", "timestamp"}
 ANGLES = {"wind_direction"}
 AMOUNTS = {"monetary"}
-ONLY_MEASUREMENT = {
-    "apparent_power", "aqi", "atmospheric_pressure", "battery", "carbon_dioxide", "carbon_monoxide", "current",
-    "data_rate", "energy_storage", "frequency", "humidity", "illuminance", "irradiance", "moisture", "ph", "power",
-    "power_factor", "precipitation_intensity", "pressure", "reactive_power", "signal_strength", "sound_pressure",
-    "speed", "temperature", "voltage", "volume_flow_rate", "volume_storage", "wind_speed",
+INCREASING = {
+    "", "area", "data_size", "distance", "duration", "energy", "gas", "precipitation", "volume", "water", "weight",
 }  # fmt: skip
 
 # The same pages: units of the device classes that a display or a form shows. Home Assistant refuses others.
 UNITS = {
     "current": {"A", "mA"},
-    "distance": {"km", "m", "cm", "mm", "mi", "nmi", "yd", "in"},
+    "distance": {"km", "m", "cm", "mm", "mi", "nmi", "yd", "ft", "in"},
     "duration": {"d", "h", "min", "s", "ms", "µs"},
     "energy": {
         "J", "kJ", "MJ", "GJ", "mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "cal", "kcal", "Mcal", "Gcal",
@@ -51,6 +48,14 @@ UNITS = {
     "water": {"L", "gal", "m³", "ft³", "CCF", "MCF"},
     "weight": {"kg", "g", "mg", "µg", "oz", "lb", "st"},
 }  # fmt: skip
+
+# What each part says: nothing that changes by the minute, which would fill Home Assistant's database.
+REASONS = (
+    "{% set said = namespace(parts={}) %}"
+    "{% for name, part in value_json.get('parts', {}).items() %}"
+    "{% set said.parts = dict(said.parts, **{name: part.reason or part.state}) %}"
+    "{% endfor %}{{ said.parts | tojson }}"
+)
 
 Entity = dict[str, Any]
 
@@ -157,7 +162,7 @@ def _state_class(field: FieldSettings) -> str | None:
         return "measurement_angle"
     if kind in AMOUNTS:
         return "total"
-    if field.never_decreasing and kind not in ONLY_MEASUREMENT:
+    if field.never_decreasing and kind in INCREASING:
         return "total_increasing"
     return "total" if kind in TOTALS else "measurement"
 
@@ -192,7 +197,7 @@ def _health(topic: str) -> list[tuple[str, str, Entity]]:
                 "device_class": "problem",
                 "value_template": "{{ 'OFF' if value_json.status == 'ok' else 'ON' }}",
                 "json_attributes_topic": f"{topic}/health",
-                "json_attributes_template": "{{ dict(status=value_json.status, parts=value_json.parts) | tojson }}",
+                "json_attributes_template": REASONS,
                 **shared,
             },
         ),

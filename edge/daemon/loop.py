@@ -13,14 +13,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.capture import Frame
+from edge.capture import Frame, Source
 from edge.daemon.consensus import PAGE, Consensus, Tally
+from edge.daemon.inbox import Inbox
 from edge.daemon.live import FAILED, WORKING, Live, Seen
 from edge.daemon.plausible import value_of
 from edge.daemon.protocol import NoReadingError, Record
 from edge.daemon.settings import ReadingSettings, StoreSettings
 from edge.daemon.store import Store, StoreError
 from edge.daemon.watched import Watched
+from edge.decode import decode
 from edge.errors import PictureError
 from edge.output import reading_record
 from edge.reader import DigitReader
@@ -39,20 +41,14 @@ log = logging.getLogger("edge_digits.reading")
 class Frames(Protocol):
     """Where the newest frame comes from: edge.daemon.follow.Follower."""
 
+    source: Source
+
     def newest(self, timeout: float) -> Frame | None:
         """A frame not handed out before; None if none comes in time."""
         ...
 
     def fresh(self, after: float, timeout: float) -> Frame | None:
         """The same, but taken after a moment of time.monotonic()."""
-        ...
-
-    def done(self, frame: Frame) -> None:
-        """A picture of a folder was read, and its reading is recorded."""
-        ...
-
-    def failed(self, frame: Frame, reason: str) -> None:
-        """A picture of a folder cannot be read."""
         ...
 
 
@@ -78,7 +74,7 @@ class Loop:
         origin: dict[str, Any],
         lamp: AbstractContextManager[object] | None = None,
     ) -> None:
-        """origin: what every record says of where it comes from. lamp: on while a frame is taken."""
+        """origin: what every record says of where it comes from. lamp: lit while a frame is taken."""
         self.alive = time.monotonic()
         self._reader, self._frames, self._store, self._live = reader, frames, store, live
         self._lamp = lamp
@@ -170,7 +166,7 @@ class Loop:
     @property
     def _reads_pictures(self) -> bool:
         """Whether the source gives pictures one by one, each of which is read whatever the clock says."""
-        return not getattr(self._frames, "live", True)
+        return not self._frames.source.live
 
     @contextmanager
     def _lit(self) -> Iterator[float | None]:
@@ -201,9 +197,10 @@ class Loop:
         self._next_look = started + LOOK_SECONDS
         if counts:
             self._next = started + (0 if frame.path is not None else self._settings.interval)
-        self._live.dropped = frame.dropped
         try:
-            image = frame.load()
+            # A large picture is read by its path: then no more of it is decoded than is needed.
+            by_path = isinstance(self._frames.source, Inbox) and not self._frames.source.turns
+            image = decode(frame.path) if by_path and frame.path is not None else frame.load()
             loaded = time.monotonic()
             if counts and not self._is_wanted(frame, image):
                 return
@@ -214,7 +211,7 @@ class Loop:
                     tally.clear()
                     self._votes_anew = False
             reading = self._reader.read(
-                image if frame.path is None else frame.path,
+                frame.path if by_path and frame.path is not None else image,
                 fields=form,
                 full_resolution=self._settings.full_resolution,
             )
@@ -226,7 +223,7 @@ class Loop:
         seen = Seen(image, reading, frame.time, self._number, {"load": loaded - started, "read": read - loaded})
         if frame.path is not None:
             self._live.see(seen, "")
-            self._record_picture(frame, reading)
+            self._record_picture(frame.path, frame.time, reading)
             return
         if not counts:
             self._live.see(seen, self._live.verdict)
@@ -247,8 +244,8 @@ class Loop:
             self._settings.change * cells.size
         )
         if changed:
-            self._looked_at = cells
-            self._settled = False
+            # The frames before show something else: their votes are void.
+            self._looked_at, self._settled, self._votes_anew = cells, False, True
         return not self._settled or self._is_heartbeat_due()
 
     def _is_heartbeat_due(self) -> bool:
@@ -260,9 +257,16 @@ class Loop:
             return
         log.warning("%s: %s", frame.path, reason)
         try:
-            self._frames.failed(frame, reason)
+            self._inbox.failed(frame.path, reason)
         except StoreError as error:
             self._store_failed(error)
+            self._inbox.again(frame.path)
+
+    @property
+    def _inbox(self) -> Inbox:
+        """The source, where its frames have paths."""
+        assert isinstance(self._frames.source, Inbox)
+        return self._frames.source
 
     def _record(self, frame: Frame, consensus: Consensus, requests: list[_Request]) -> None:
         """Records what the frames agree on, where it is new, asked for, or due."""
@@ -286,22 +290,26 @@ class Loop:
             for request in requests:
                 self._answer(request, record)
 
-    def _record_picture(self, frame: Frame, reading: Reading) -> None:
+    def _record_picture(self, path: str, taken: float, reading: Reading) -> None:
+        """Records a folder's picture, which is a reading by itself, and has it put away."""
         tally = Tally(_ONE_PICTURE, self._watched.fields, last_values(self._store, self._watched))
         try:
-            self._add(tally.add(reading).reading, frame.path or "", frame.time, "reading", frame)
+            self._add(tally.add(reading).reading, path, taken, "reading", self._inbox.picture(path))
             self._recorded = time.monotonic()
-            self._frames.done(frame)
         except StoreError as error:
             self._store_failed(error)
+            self._inbox.again(path)
+            return
+        self._inbox.done(path)
 
-    def _add(self, reading: Reading, path: str, taken: float, event: str, picture: Frame | None = None) -> Record:
+    def _add(
+        self, reading: Reading, path: str, taken: float, event: str, picture: tuple[str, str] | None = None
+    ) -> Record:
         """Commits a record. Raises StoreError."""
         said_of_it = reading_record(path, reading) | {"time": taken} | self._origin
         glyphs = np.stack([digit.glyph for digit in reading.digits]) if reading.digits else None
-        mark = None if picture is None else self._mark(picture)
         record: Record = self._store.add(
-            said_of_it, event=event, glyphs=glyphs if event == "reading" else None, picture=mark
+            said_of_it, event=event, glyphs=glyphs if event == "reading" else None, picture=picture
         )
         self._live.report("store", WORKING)
         said = (
@@ -309,10 +317,6 @@ class Loop:
         )
         log.info("%s %d: %s", event, record["sequence"], said.replace("\n", " / "))
         return record
-
-    def _mark(self, frame: Frame) -> tuple[str, str] | None:
-        mark: Callable[[Frame], tuple[str, str]] | None = getattr(self._frames, "mark", None)
-        return None if mark is None else mark(frame)
 
     def _store_failed(self, error: StoreError) -> None:
         if self._live.report("store", FAILED, str(error)):

@@ -182,7 +182,7 @@ class Connection:
         elif self._accepted:
             reason = self._trouble or "the broker closed it or is gone"
         else:
-            reason = self._trouble or "the broker closed it before it accepted"
+            reason = self._before_accepting()
         self._lost = f"{self.address}: {reason}"
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
@@ -197,7 +197,15 @@ class Connection:
     def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         """The library says only here why a socket failed."""
         if level == paho.MQTT_LOG_ERR:
-            self._trouble = _tls_alert(text) or text.removeprefix("failed to receive on socket: ")
+            self._trouble = text.removeprefix("failed to receive on socket: ")
+
+    def _before_accepting(self) -> str:
+        """Why the broker hung up at once. Whether its TLS alert comes through is a matter of luck."""
+        if not self._settings.tls:
+            return self._trouble or "the broker closed it before it accepted"
+        if not self._settings.certificate_file:
+            return "the broker ended TLS at once; if it wants a client certificate, see mqtt.certificate_file"
+        return "the broker ended TLS at once; if it knows its clients, it does not trust mqtt.certificate_file"
 
     def _refusal(self, reason: str) -> str:
         said = f"{self.address} refuses the connection: {reason}"
@@ -216,7 +224,7 @@ class Connection:
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"{self.address}: its certificate is not trusted: {error.verify_message}; see mqtt.ca_file"
         if isinstance(error, ssl.SSLError):
-            return f"{self.address}: {_tls_alert(str(error)) or f'no TLS: {error.reason or error}'}"
+            return f"{self.address}: no TLS: {error.reason or error}"
         if isinstance(error, socket.gaierror):
             return f"{self.address}: no address is known for this host"
         if isinstance(error, TimeoutError):
@@ -257,13 +265,3 @@ def _of_file(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return f"no usable certificate or key: {error.reason or error}"
     return error.strerror or str(error)
-
-
-def _tls_alert(text: str) -> str:
-    """What a TLS alert of the broker means; empty for anything else."""
-    lowered = text.lower().replace("_", " ")
-    if "certificate required" in lowered or "handshake failure" in lowered:
-        return "the broker wants a client certificate: see mqtt.certificate_file"
-    if "alert" in lowered and ("unknown ca" in lowered or "bad certificate" in lowered or "expired" in lowered):
-        return "the broker does not trust the certificate of mqtt.certificate_file"
-    return ""

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from edge.daemon.config import state_folder, watched_of
 from edge.daemon.follow import Follower
+from edge.daemon.gpio import Button, Lamp
 from edge.daemon.health import device_facts
 from edge.daemon.live import FAILED, WORKING, Live
 from edge.daemon.loop import Loop
@@ -26,6 +27,7 @@ from edge.reader import DigitReader
 FIELDS = "fields.toml"  # in the state folder, where the configuration names no other
 HUNG_SECONDS = 10.0  # a camera call, or a turn of the loop, that takes longer hangs
 TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
+SINKS = ("mqtt", "webhook", "stdout")
 END_SECONDS = 0.8  # for each part to end
 
 log = logging.getLogger("edge_digits.daemon")
@@ -60,10 +62,13 @@ class Service:
         self.store = Store(self.state / DATABASE, settings.store)
         self.live.report("store", WORKING)
         self._follower: Follower | None = None
+        self._lamp: Lamp | None = None
         self._loop: Loop | None = None
         self._loop_thread: threading.Thread | None = None
         self._beside: dict[str, Ending] = {}
         self._ending = threading.Event()
+        self.is_stuck = False
+        """Whether a thread is inside of a camera's library that does not come back: then Python cannot end in order."""
 
     def _make_state_folder(self) -> None:
         try:
@@ -82,10 +87,10 @@ class Service:
 
     def _start_reading(self) -> None:
         from edge.daemon.cameras import open_camera
-        from edge.daemon.gpio import open_lamp
 
         settings = self.settings
         source = open_camera(settings.source, self.store)
+        self._lamp = Lamp(settings.gpio) if settings.gpio.lamp >= 0 else None
         self._follower = Follower(source, settings.source, self.live)
         origin = {"device": self.name, "source": source.name, "model": self.reader.classifier.info.sha256}
         self._loop = Loop(
@@ -96,7 +101,7 @@ class Service:
             self.store,
             self.live,
             origin,
-            open_lamp(settings.gpio),
+            self._lamp,
         )
         self._loop.configure(settings.reading, settings.store, self._watched)
         self._follower.start()
@@ -116,8 +121,12 @@ class Service:
             self._loop.stop()
         if self._follower is not None:
             self._follower.stop(END_SECONDS)
+            self.is_stuck = self.is_stuck or self._follower.is_stuck
         if self._loop_thread is not None:
             self._loop_thread.join(END_SECONDS)
+        if self._lamp is not None:
+            self._lamp.close()
+        self._lamp = None
         self._loop = self._follower = self._loop_thread = None
 
     def _start_beside(self) -> None:
@@ -247,7 +256,7 @@ class Service:
                 for name, part in sorted(parts.items())
             }
             | ({"reading": {"state": FAILED, "reason": hung, "since_seconds": 0.0}} if hung else {}),
-            "source": {"name": "" if follower is None else follower.name, "kind": self.settings.source.kind},
+            "source": {"name": "" if follower is None else follower.source.name, "kind": self.settings.source.kind},
             "frames": {
                 "read": 0 if seen is None else seen.number,
                 "dropped": self.live.dropped,
@@ -275,11 +284,6 @@ class Service:
         if loop is not None and now - loop.alive > HUNG_SECONDS:
             return f"reading does not come to an end for {now - loop.alive:.0f} s"
         return ""
-
-    @property
-    def is_stuck(self) -> bool:
-        """Whether a thread is inside a library that does not come back, so that Python cannot end in order."""
-        return any(thread.name.startswith("frames of") for thread in threading.enumerate())
 
 
 _READER_KEYS = ("model", "runtime", "threads", "min_confidence")
@@ -355,12 +359,23 @@ def _http(service: Service) -> Ending | None:
     return WebServer(service)
 
 
-def _button(service: Service) -> Ending | None:
-    if service.settings.gpio.button < 0:
-        return None
-    from edge.daemon.gpio import ButtonPart
+class _ButtonPart:
+    """The button as a part beside the loop."""
 
-    return ButtonPart(service)
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._button: Button | None = None
+
+    def start(self) -> None:
+        self._button = Button(self._service.settings.gpio, lambda: self._service.trigger("the button"))
+
+    def stop(self, timeout: float) -> None:
+        if self._button is not None:
+            self._button.close()
+
+
+def _button(service: Service) -> Ending | None:
+    return _ButtonPart(service) if service.settings.gpio.button >= 0 else None
 
 
 _PARTS: dict[str, Callable[[Service], Ending | None]] = {

@@ -13,12 +13,12 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from edge.daemon import query
 from edge.daemon.clock import Clock, Now, milliseconds, parse_time, utc
+from edge.daemon.database import DATABASE as DATABASE
 from edge.daemon.database import (
     DamagedError,
     Lock,
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 Made = TypeVar("Made")
 
-DATABASE = "readings.db"  # in the state folder
 GLYPH_SIDE = 28  # pixels
 MEGABYTE = 1_000_000  # bytes
 DAY_SECONDS = 86_400.0
@@ -54,15 +53,6 @@ LARGEST_FREE = 0.25  # of the file; with more free space in it, it is made small
 CLOSED = "the database is closed"
 
 log = logging.getLogger("edge_digits.store")
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a record comes from. `model`: SHA-256 of the model file."""
-
-    device: str
-    source: str
-    model: str
 
 
 class LastValue(NamedTuple):
@@ -155,7 +145,8 @@ class Store:
         )
         (self._glyphs,) = find("SELECT count(*) FROM glyphs").fetchone()
         self._fields = dict(find("SELECT name, id FROM fields").fetchall())
-        self._cursors: dict[str, int] = dict(find("SELECT sink, sequence FROM deliveries").fetchall())
+        self._cursors = dict.fromkeys(self._sinks, self._sequence)
+        self._cursors.update(find("SELECT sink, sequence FROM deliveries").fetchall())
 
     def close(self) -> None:
         """Lets go of it; a second time does nothing."""
@@ -330,8 +321,8 @@ class Store:
         try:
             connection = connection or open_to_read(self._path)
             yield connection
-        except sqlite3.Error as error:
-            reason = explained(error, self._path)
+        except (sqlite3.Error, DamagedError) as error:
+            reason = error if isinstance(error, DamagedError) else explained(error, self._path)
             if isinstance(reason, DamagedError):
                 self._begin_anew(beside)
             raise reason from None
@@ -463,14 +454,15 @@ class Store:
     def delivered(self, sink: str, sequence: int) -> None:
         """Everything up to this record has arrived: it is not given again. Raises StoreError."""
 
-        def update(connection: sqlite3.Connection) -> None:
+        def update(connection: sqlite3.Connection) -> int:
+            if not self._cursors[sink] < sequence <= self._sequence:  # of a damaged database, set aside meanwhile
+                return self._cursors[sink]
             connection.execute("UPDATE deliveries SET sequence = ? WHERE sink = ?", (sequence, sink))
+            return sequence
 
         with self._lock:
-            # One beyond the end is of a damaged database that was set aside meanwhile.
-            if self._cursors[sink] < sequence <= self._sequence:
-                self._write(update)
-                self._cursors[sink] = sequence
+            if sequence > self._cursors[sink]:
+                self._cursors[sink] = self._write(update)
 
     def backlog(self, sink: str) -> int:
         """How many records a registered sink has not had yet. Raises StoreError."""
@@ -522,7 +514,8 @@ class Store:
         with self._lock:
             surplus = self._glyphs - self._settings.keep_glyphs
             if surplus > 0:
-                self._glyphs -= self._write(delete)
+                deleted = self._write(delete)
+                self._glyphs -= deleted
 
     def _delete_old(self) -> None:
         """By age: only while the clock is known to be right, for one that jumped ahead would cost everything."""
@@ -574,7 +567,8 @@ class Store:
         with self._lock:
             lost = {sink: last - max(self._cursors[sink], oldest - 1) for sink in self._sinks}
             lost = {sink: count for sink, count in lost.items() if count > 0}
-            self._glyphs -= self._write(delete)
+            deleted = self._write(delete)
+            self._glyphs -= deleted
         for sink, count in lost.items():
             log.warning("%d records were deleted for want of space before %s had them", count, sink)
 

@@ -44,8 +44,8 @@ class WebhookSink(Sink):
     def __init__(self, daemon: "Daemon") -> None:
         super().__init__("webhook", daemon.store, daemon.live)
         self._settings = daemon.settings.webhook
-        url = urllib.parse.urlsplit(self._settings.url)
         try:
+            url = urllib.parse.urlsplit(self._settings.url)
             self._host, self._port = url.hostname or "", url.port
         except ValueError as error:
             raise UsageError(f"webhook.url: {error}") from None

@@ -140,7 +140,11 @@ def make_certificates(folder: Path) -> dict[str, Path]:
             "-subj", f"/CN={authority} of the tests",
             "-keyout", made[f"{authority}_key"], "-out", made[authority],
         )  # fmt: skip
-    for name, extra in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
+    for name, extra, authority in (
+        ("server", "subjectAltName=IP:127.0.0.1", "ca"),
+        ("client", "extendedKeyUsage=clientAuth", "ca"),
+        ("stranger", "extendedKeyUsage=clientAuth", "other_ca"),
+    ):
         made[name], made[f"{name}_key"] = folder / f"{name}.pem", folder / f"{name}.key"
         request, extensions = folder / f"{name}.csr", folder / f"{name}.ext"
         extensions.write_text(extra)
@@ -150,7 +154,7 @@ def make_certificates(folder: Path) -> dict[str, Path]:
         )  # fmt: skip
         _openssl(
             "x509", "-req", "-days", "2", "-in", request, "-extfile", extensions,
-            "-CA", made["ca"], "-CAkey", made["ca_key"], "-CAcreateserial", "-out", made[name],
+            "-CA", made[authority], "-CAkey", made[f"{authority}_key"], "-CAcreateserial", "-out", made[name],
         )  # fmt: skip
     return made
 

@@ -159,10 +159,13 @@ def test_a_clock_set_by_hand_dates_what_came_before_though_nobody_synchronises_i
     assert times(tmp_path) == ["2026-11-25T11:59:00.000Z", "2026-11-25T12:00:00.000Z"]
 
 
-def test_more_records_than_one_transaction_dates_get_their_time_in_the_end(tmp_path: Path) -> None:
+def test_more_records_than_one_transaction_dates_get_their_time_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.daemon.store.BATCH", 5)
     hands = Hands(wall=UNSET, synchronised=False)
     with closing(open_store(tmp_path, hands)) as store:
-        for _ in range(1100):
+        for _ in range(12):
             store.add(record(""))
         hands.wall, hands.synchronised = NOON, True
         store.tidy()

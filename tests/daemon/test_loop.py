@@ -36,6 +36,7 @@ class Script:
     live = True
 
     def __init__(self, image: np.ndarray) -> None:
+        self.source = self
         self.image = image
         self.given = 0
         self.asked_after: list[float] = []

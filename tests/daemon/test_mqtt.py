@@ -252,10 +252,15 @@ def test_tls_with_a_client_certificate(tmp_path: Path, certificates: dict[str, P
             "certificate_file": str(certificates["client"]),
             "key_file": str(certificates["client_key"]),
         }
+        stranger = {
+            "certificate_file": str(certificates["stranger"]),
+            "key_file": str(certificates["stranger_key"]),
+        }
         for number, (settings, expected) in enumerate(
             [
                 ({**own, **certificate}, ""),
-                (own, "the broker wants a client certificate"),
+                (own, "if it wants a client certificate"),
+                ({**own, **stranger}, "it does not trust mqtt.certificate_file"),
                 ({**certificate}, "its certificate is not trusted"),
                 ({"ca_file": str(certificates["other_ca"]), **certificate}, "its certificate is not trusted"),
                 ({"ca_file": str(tmp_path / "missing.pem")}, "No such file"),
@@ -342,13 +347,16 @@ def test_a_broker_that_forbids_the_topic_is_one_clear_reason_and_the_record_wait
             assert daemon.store.backlog("mqtt") == 1
 
 
-def test_another_client_of_the_same_name_is_one_clear_reason(broker: Broker, tmp_path: Path) -> None:
-    daemon = daemon_for(broker.port, tmp_path, client_id="twin")
-    with running(daemon):
-        works(daemon)
-        with Subscriber(broker, "x", name="twin"):
-            # The two take turns, and now and then a reset comes before the broker's reason.
-            wait_for(lambda: "another client took the name twin" in daemon.part("mqtt")[1])
+def test_a_name_that_another_client_takes_is_one_clear_reason(tmp_path: Path) -> None:
+    # Debian's Mosquitto hangs up without the reason that MQTT 5 has for it; other brokers give it.
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        daemon = daemon_for(other.getsockname()[1], tmp_path, client_id="twin")
+        with running(daemon):
+            client, _ = other.accept()
+            with client:
+                client.recv(1000)
+                client.sendall(bytes.fromhex("20 03 00 00 00") + bytes.fromhex("e0 02 8e 00"))  # CONNACK, DISCONNECT
+                assert "another client took the name twin" in reason_of(daemon)
 
 
 def test_nobody_there_is_one_clear_reason(tmp_path: Path) -> None:

@@ -287,6 +287,12 @@ def test_a_picture_is_read_with_the_daemons_fields_where_asked(site):
     assert (field["name"], field["text"], field["value"]) == ("total", "5550100", "55501.00")
 
 
+def png_header(width, height, depth):
+    """A PNG without its pixels."""
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0dIHDR" + size + bytes([depth, 6, 0, 0, 0]) + bytes(4)
+
+
 def bmp_of(width, height):
     """The header of a BMP, and a few pixels."""
     return (
@@ -305,7 +311,9 @@ def bmp_of(width, height):
         (b"", 422),
         (b"not a picture", 422),
         (jpeg(page())[:-300], 422),
-        (bmp_of(5001, 5001), 413),
+        (bmp_of(4001, 3000), 413),
+        (png_header(3000, 3000, 16), 413),
+        (png_header(3000, 3000, 8), 422),
         (b"\0\0\0\x0cjP  " + b"\xff\x4f\xff\x51" + bytes(200), 422),
         (b"GIF89a" + bytes(100), 422),
         (b"II*\0" + bytes(100), 422),

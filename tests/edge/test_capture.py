@@ -132,7 +132,10 @@ class Device:
     def __init__(self, *shape: int) -> None:
         self.image = np.arange(np.prod(shape), dtype=np.uint64).astype(np.uint8).reshape(shape)
 
-    def read(self) -> tuple[bool, np.ndarray]:
+    def grab(self) -> bool:
+        return True
+
+    def retrieve(self) -> tuple[bool, np.ndarray]:
         return True, self.image
 
     def get(self, what: int) -> float:

@@ -1,12 +1,21 @@
 """The front door: `make` in a fresh copy of the repository."""
 
+import json
 import os
 import re
 import shutil
+import signal
+import socket
 import stat
+import subprocess
+import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from tests.packaging.conftest import clean_environment
 
 ROOT = Path(__file__).parents[2]
 DEVICE_PACKAGES = {
@@ -52,6 +61,43 @@ def test_demo_needs_the_devices_packages_alone_and_names_every_sample(copy, regi
     again = run("make", "demo", cwd=copy).stdout
     assert "Setting up" not in again
     assert (copy / ".venv-edge/.ready").stat().st_mtime_ns == made
+
+
+@pytest.mark.slow
+def test_daemon_shows_a_live_page_with_readings_within_a_minute(copy, registry):
+    config = copy / "samples/daemon.toml"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config.write_text(f"{config.read_text()}\n[http]\nport = {port}\n")
+    start = time.monotonic()
+    daemon = subprocess.Popen(
+        ["make", "daemon"], cwd=copy, env=clean_environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        for line in daemon.stderr:
+            if f"http://127.0.0.1:{port}/" in line:
+                break
+        else:
+            pytest.fail("it ended without saying where its page is")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
+            assert b"<title>" in page.read()
+        while True:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/latest", timeout=10) as answer:
+                record = json.load(answer)["record"]
+            if record is not None:
+                break
+            assert time.monotonic() - start < 120  # twice what it says, for a machine that does other things
+            time.sleep(0.1)
+        assert len(record["text"]) == 6
+        # As Ctrl-C does: to make and to what it started.
+        os.killpg(daemon.pid, signal.SIGINT)
+        daemon.wait(10)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait(10)
+    assert (copy / "build/daemon/readings.db").exists()
 
 
 @pytest.mark.slow

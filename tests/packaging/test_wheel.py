@@ -17,8 +17,11 @@ MODELS = ("digits-int8.tflite", "lines-int8.tflite")
 def test_wheel_holds_the_edge_package_and_its_models_alone(wheel):
     with zipfile.ZipFile(wheel) as archive:
         inside = {name for name in archive.namelist() if ".dist-info/" not in name}
-    sources = {f"edge/{path.name}" for path in (ROOT / "edge").iterdir() if path.suffix == ".py"}
-    assert inside == sources | {"edge/py.typed", *(f"edge/{name}" for name in MODELS)}
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "edge").rglob("*.py")}
+    daemon = {"edge/daemon/example.toml"}
+    page = {str(path.relative_to(ROOT)) for path in (ROOT / "edge/daemon/web/static").iterdir()}
+    assert any(name.endswith("/index.html") for name in page)
+    assert inside == sources | daemon | page | {"edge/py.typed", *(f"edge/{name}" for name in MODELS)}
 
 
 @pytest.mark.parametrize("name", MODELS)

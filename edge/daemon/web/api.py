@@ -25,6 +25,7 @@ from edge.daemon.web.openapi import document
 from edge.errors import UsageError
 from edge.fields import MAX_FORM_BYTES, check_keys
 from edge.output import reading_record
+from edge.reading import Reading
 
 DEFAULT_LIMIT, MAX_LIMIT = 100, 500  # records a page
 MAX_PAGE_BYTES = 2_000_000  # of JSON; a page ends there, and `next` goes on
@@ -82,8 +83,9 @@ class Api:
         }
 
     def close(self) -> None:
-        """Sends those home who wait."""
+        """Sends those home who wait; no picture is read any more."""
         self._closing.set()
+        self._uploads.thread.shutdown(wait=False)
 
     # Looking
 
@@ -190,18 +192,23 @@ class Api:
     # Asking for a reading
 
     def read(self, request: Request) -> Response:
+        watched = self._watched() if _flag(request, "fields") else Watched()
         with self._uploads as uploads:
-            page = uploads.page(_picture(request))
-            watched = self._watched() if _flag(request, "fields") else Watched()
-            reading = self._daemon.reader.read(
-                page, fields=watched.form(), full_resolution=self._daemon.settings.reading.full_resolution
-            )
+            reading = uploads.thread.submit(self._read, uploads, request, watched).result()
         record = reading_record(UPLOAD_PATH, reading)
         settings = {field.form.name: field for field in watched.fields}
         for field in record["fields"]:  # type: ignore[attr-defined]
             if field["value"] is not None and field["value"].isdecimal():
                 field["value"] = value_of(settings[field["name"]], field["value"])
         return json_response(record)
+
+    def _read(self, uploads: Uploads, request: Request, watched: Watched) -> Reading:
+        """Its pixels are gone when it returns."""
+        return self._daemon.reader.read(
+            uploads.page(_picture(request)),
+            fields=watched.form(),
+            full_resolution=self._daemon.settings.reading.full_resolution,
+        )
 
     def trigger(self, request: Request) -> Response:
         with _alone(self._trigger, "another reading is just being taken; try again in a second"):

@@ -1,8 +1,11 @@
 """Pictures out and in: the live frame as JPEG, encoded once for all; uploads, one decoded at a time."""
 
+import ctypes
 import threading
 import zlib
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -22,7 +25,8 @@ MAX_WIDTH = 1920  # pixels
 KEPT_JPEGS = 8  # of the newest frames, in all sizes
 
 MAX_UPLOAD_BYTES = 16_000_000
-MAX_UPLOAD_PIXELS = 25_000_000  # a telephone's 24 megapixels; 75 MB where it is no JPEG, which is decoded reduced
+MAX_JPEG_PIXELS = 25_000_000  # a telephone's 24 megapixels; decoded reduced
+MAX_OTHER_PIXELS = 12_000_000  # of 8 bits a channel: 48 MB with transparency, and as much on the way to a page
 UPLOAD_KINDS = ("JPEG", "PNG", "WebP", "BMP")  # what cameras and browsers make; fewer decoders, fewer holes
 
 Image = NDArray[np.uint8]
@@ -75,6 +79,8 @@ class Uploads:
 
     def __init__(self) -> None:
         self._place = threading.Lock()
+        # glibc keeps freed memory by thread: what pictures need stays in one of them.
+        self.thread = ThreadPoolExecutor(1, "picture")
 
     def __enter__(self) -> "Uploads":
         """Takes the place. Raises HttpError where somebody has it."""
@@ -83,6 +89,7 @@ class Uploads:
         return self
 
     def __exit__(self, *_: object) -> None:
+        _give_memory_back()
         self._place.release()
 
     def page(self, data: bytes) -> Page:
@@ -97,10 +104,25 @@ class Uploads:
             raise PictureError("the picture is empty" if not data else UNDECODABLE)
         if header.kind not in UPLOAD_KINDS:
             raise PictureError(f"{header.kind} pictures are not read here; send JPEG or PNG")
-        if header.width * header.height > MAX_UPLOAD_PIXELS:
+        most = MAX_JPEG_PIXELS if header.kind == "JPEG" else MAX_OTHER_PIXELS // _channel_bytes(header.kind, data)
+        if header.width * header.height > most:
             raise HttpError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"{header.width}x{header.height} pixels; more than {MAX_UPLOAD_PIXELS // 1_000_000} megapixels are "
-                "not read here",
+                f"{header.width}x{header.height} pixels; of {header.kind} no more than {most // 1_000_000} megapixels "
+                "are read here",
             )
         return decode_page_bytes(data)
+
+
+def _give_memory_back() -> None:
+    """Hands what a picture took back to the system: glibc keeps it, for each thread that ever decoded one.
+
+    malloc_trim(3); where there is no glibc it does nothing.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _channel_bytes(kind: str, data: bytes) -> int:
+    """1, or 2 for a PNG of 16 bits a channel (PNG, section 11.2.1: the bit depth is the header's ninth byte)."""
+    return 2 if kind == "PNG" and data[24] > 8 else 1

@@ -280,7 +280,7 @@ def _paths() -> Part:
         },
         "/api/read": {
             "post": {
-                "summary": "Reads a picture that is sent: JPEG, PNG, WebP or BMP, 16 MB and 25 megapixels at most",
+                "summary": "Reads a picture that is sent: JPEG up to 25 megapixels, PNG, WebP, BMP up to 12; 16 MB",
                 "parameters": [
                     _query("fields", {"type": "string", "enum": ["0", "1", "true", "false"]}, "Whether to read fields")
                 ],

@@ -341,7 +341,7 @@ export class FieldEditor {
     if (drag.field) return;
     const box = drag.drawn;
     this._draft(null);
-    if (box && box[2] >= SMALLEST && box[3] >= SMALLEST) this._add(this._onPage(box), true);
+    if (box && box[2] >= SMALLEST && box[3] >= SMALLEST) this._add(this._onPage(box), event.pointerType);
     else this._select(null);
   }
 
@@ -402,15 +402,16 @@ export class FieldEditor {
 
   // Adding and deleting.
 
-  /** box: in the unit of the boxes where it was drawn, else in parts of the page. */
-  _add(box, drawn = false) {
+  /** box: in the unit of the boxes where it was drawn, else in parts of the page. drawnBy: kind of pointer. */
+  _add(box, drawnBy = null) {
     const [width, height] = this._page;
-    const placed = drawn ? box : box.map((length, index) => length * (index % 2 ? height : width));
+    const placed = drawnBy ? box : box.map((length, index) => length * (index % 2 ? height : width));
     const field = { name: this._newName(), box: placed, ...NO_FIELD };
     this._fields.push(field);
     this._select(field);
+    if (drawnBy === "touch") return; // the keyboard of a phone would cover the picture
+    this._input("name").focus({ preventScroll: drawnBy !== null });
     this._input("name").select();
-    this._form.scrollIntoView({ block: "nearest" });
   }
 
   _newName() {

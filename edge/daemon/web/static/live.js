@@ -51,7 +51,7 @@ export class LiveView {
         this._stage.classList.remove("stale");
         if (!seen || seen.number == null || seen.number === after) {
           this._onFrame(seen);
-          await pause(after ? 0 : RETRY_MS);
+          await pause(RETRY_MS); // also where too many wait, and all are answered at once
           continue;
         }
         after = seen.number;

@@ -4,13 +4,16 @@ import { shape } from "./overlay.js";
 import { byId, setText, when } from "./words.js";
 
 const TOP = 12, BOTTOM = 14, RIGHT = 8; // pixels of the screen around the line
-const CHARACTER = 6.4; // of a number at the side
+const CHARACTER = 7.2; // of a number at the side
 const GAP = 8;
+const LONGEST = 10; // characters at the side
 
 /** A text as a number; null where it is none. */
 export function numberOf(text) {
   return text != null && /^-?\d+(\.\d+)?$/.test(text) ? Number(text) : null;
 }
+
+const shortened = (text) => text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
 
 export class Plot {
   constructor() {
@@ -42,7 +45,7 @@ export class Plot {
     }
     const numbers = valued.map(({ number }) => number);
     const low = Math.min(...numbers), high = Math.max(...numbers);
-    const shownOf = (number) => valued.find((point) => point.number === number).shown;
+    const shownOf = (number) => shortened(valued.find((point) => point.number === number).shown);
     const left = Math.max(shownOf(low).length, shownOf(high).length) * CHARACTER + GAP;
     const y = (number) => high === low
       ? (TOP + height - BOTTOM) / 2
