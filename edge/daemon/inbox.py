@@ -55,6 +55,11 @@ class Inbox:
         self._pictures = pictures
         self._folder = Folder(folder, without=[path for path in (done, failed) if path], known=self._is_known)
 
+    @property
+    def turns(self) -> bool:
+        """Whether its pictures are to be turned."""
+        return self._rotate != 0
+
     def open(self) -> None:
         """Makes the folders for pictures that were taken. Raises SourceError."""
         self._folder.open()

@@ -274,10 +274,14 @@ class Sheet:
 
     def picture(self, moment: float) -> Image:
         """What the camera sees, uint8 (height, width, 3) BGR. moment: seconds since 1970."""
+        return self.showing(text_at(moment, self._seed), moment)
+
+    def showing(self, text: str, moment: float = 0.0) -> Image:
+        """The same with another number on the sheet."""
         rng = np.random.default_rng([self._seed, int(moment * 1e6)])
         left, top = rng.integers(0, NOISE_MARGIN, 2)
         noise = self._noise[top : top + self._height, left : left + self._width]
-        picture: Image = cv2.add(self._written(text_at(moment, self._seed)), noise)
+        picture: Image = cv2.add(self._written(text), noise)
         return picture
 
     def _write(self, text: str) -> Image:

@@ -227,6 +227,16 @@ def test_the_frame_of_a_number_stays_for_a_moment_when_the_next_one_is_there(sit
     assert site.get("/api/frame.jpg?number=77").headers["X-Frame-Number"] == "2"
 
 
+def test_the_picture_of_a_frame_that_was_told_is_its_own_though_another_came(site):
+    site.daemon.see(page())
+    number = site.get("/api/live").json["number"]
+    site.daemon.see(page("123"))
+    site.daemon.see(page("456"))
+    answer = site.get(f"/api/frame.jpg?number={number}")
+    assert answer.headers["X-Frame-Number"] == str(number)
+    assert answer.body != site.get("/api/frame.jpg").body
+
+
 def test_a_frame_is_encoded_once_for_all_clients(site, monkeypatch):
     encoded = []
     encode = cv2.imencode

@@ -83,9 +83,8 @@ class Api:
         }
 
     def close(self) -> None:
-        """Sends those home who wait; no picture is read any more."""
+        """Sends those home who wait."""
         self._closing.set()
-        self._uploads.thread.shutdown(wait=False)
 
     # Looking
 
@@ -156,6 +155,8 @@ class Api:
     def _live_record(self) -> Record:
         live = self._daemon.live
         seen = live.seen
+        if seen is not None:
+            self._frames.tell(seen)
         record = reading_record("", seen.reading) if seen is not None else {"digits": [], "fields": [], "text": ""}
         return {
             "number": 0 if seen is None else seen.number,
@@ -194,7 +195,7 @@ class Api:
     def read(self, request: Request) -> Response:
         watched = self._watched() if _flag(request, "fields") else Watched()
         with self._uploads as uploads:
-            reading = uploads.thread.submit(self._read, uploads, request, watched).result()
+            reading = uploads.run(lambda: self._read(uploads, request, watched))
         record = reading_record(UPLOAD_PATH, reading)
         settings = {field.form.name: field for field in watched.fields}
         for field in record["fields"]:  # type: ignore[attr-defined]

@@ -136,7 +136,7 @@ class App:
         except HTTPException as error:
             return _failure(HTTPStatus(error.code or HTTPStatus.BAD_REQUEST), error.description or error.name)
         except Exception:
-            log.exception("internal error at %s %s", request.method, request.path[:100].encode("ascii", "replace"))
+            log.exception("internal error at %s %s", request.method, ascii(request.path[:100]))
             return _failure(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the daemon's log has more")
 
     def _handled(self, request: Request) -> Response:

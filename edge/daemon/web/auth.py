@@ -71,7 +71,7 @@ def load_token(http: HttpSettings) -> str | None:
         if not token:
             return None
     else:
-        where = f"[http] token_file {http.token_file}"
+        where = f"http.token_file {http.token_file}"
         try:
             with open(http.token_file, "rb") as file:
                 data = file.read(MAX_TOKEN_BYTES + 1)
@@ -98,13 +98,13 @@ def check_http(settings: Settings) -> list[str]:
         token = load_token(http)
         if token is None and not http.insecure and not is_own_address(http.listen):
             wrong.append(
-                f'[http] listen = "{http.listen}": others can reach it, so it needs a token: set token_file or '
-                f"{TOKEN_VARIABLE}; or set insecure = true"
+                f'http.listen is "{http.listen}": others can reach it, so it needs a token; set http.token_file or '
+                f"{TOKEN_VARIABLE}, or http.insecure = true"
             )
     except UsageError as error:
         wrong.append(str(error))
     wrong += [
-        f'[http] hosts: "{host}" is not a host name' for host in http.hosts if not _HOST.fullmatch(host) or ":" in host
+        f'http.hosts: "{host}" is not a host name' for host in http.hosts if not _HOST.fullmatch(host) or ":" in host
     ]
     return wrong
 

@@ -4,10 +4,12 @@ import ctypes
 import threading
 import zlib
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -30,6 +32,7 @@ MAX_OTHER_PIXELS = 12_000_000  # of 8 bits a channel: 48 MB with transparency, a
 UPLOAD_KINDS = ("JPEG", "PNG", "WebP", "BMP")  # what cameras and browsers make; fewer decoders, fewer holes
 
 Image = NDArray[np.uint8]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,20 @@ class Frames:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._made: OrderedDict[tuple[int, int], Jpeg] = OrderedDict()  # by number of the frame and width
+        self._told: Seen | None = None
+
+    def tell(self, seen: Seen) -> None:
+        """Somebody was told of this frame, and is about to ask for its picture: it stays, though newer ones come."""
+        self._told = seen
 
     def jpeg(self, seen: Seen, wanted: int | None, width: int | None) -> Jpeg:
-        """The frame of this number while its JPEG is there, else the one seen.
+        """The frame wanted by its number while it is there, else the one seen.
 
         width: in pixels; None for the frame's own.
         """
+        told = self._told
+        if told is not None and told.number == wanted:
+            seen = told
         height, full = seen.image.shape[:2]
         rounded = -(-(width or full) // WIDTH_STEP) * WIDTH_STEP
         width = min(full, MAX_WIDTH, rounded)
@@ -79,8 +90,6 @@ class Uploads:
 
     def __init__(self) -> None:
         self._place = threading.Lock()
-        # glibc keeps freed memory by thread: what pictures need stays in one of them.
-        self.thread = ThreadPoolExecutor(1, "picture")
 
     def __enter__(self) -> "Uploads":
         """Takes the place. Raises HttpError where somebody has it."""
@@ -91,6 +100,22 @@ class Uploads:
     def __exit__(self, *_: object) -> None:
         _give_memory_back()
         self._place.release()
+
+    def run(self, work: Callable[[], Made]) -> Made:
+        """Does it in a thread of its own, for which the end of the daemon does not wait.
+
+        glibc keeps freed memory by thread, and has the next thread use it: so what pictures need is needed once.
+        """
+        answer: Future[Made] = Future()
+
+        def do() -> None:
+            try:
+                answer.set_result(work())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=do, name="picture", daemon=True).start()
+        return answer.result()
 
     def page(self, data: bytes) -> Page:
         """The picture. Raises HttpError for one that is too large, PictureError for what is none."""
@@ -115,10 +140,7 @@ class Uploads:
 
 
 def _give_memory_back() -> None:
-    """Hands what a picture took back to the system: glibc keeps it, for each thread that ever decoded one.
-
-    malloc_trim(3); where there is no glibc it does nothing.
-    """
+    """Hands what a picture took back to the system: malloc_trim(3). Where there is no glibc it does nothing."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -49,7 +49,7 @@ IDLE_SECONDS = 30.0  # without a request
 REQUEST_SECONDS = 10.0  # for a request to come, or an answer to go, and beyond:
 SLOWEST_RATE = 50_000.0  # bytes a second
 RETRY_SECONDS = 5.0  # before an address that cannot be listened on is tried again: the network comes up after us
-STOP_SECONDS = 0.5  # for running requests when the daemon ends
+STOP_SECONDS = 0.8  # for running requests, and the threads, when the daemon ends
 
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 Headers = list[tuple[str, str]]
@@ -79,6 +79,7 @@ class Server:
         self._listen, self._wanted_port = listen, port
         self._admit, self._headers, self._on_stop = admit, headers, on_stop
         self._stopping = False
+        self._patience = STOP_SECONDS / 2
         self._thread: threading.Thread | None = None
         self._server: _Listener | None = None
         self.port = port
@@ -119,14 +120,15 @@ class Server:
         self._thread = threading.Thread(target=self._run, args=(self._server,), name="http", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Listens no more; a request that takes longer than a moment gets no answer."""
+    def stop(self, timeout: float = STOP_SECONDS) -> None:
+        """Listens no more; a request that takes longer than this many seconds gets no answer."""
         self._stopping = True
+        self._patience = timeout / 2
         self._on_stop()
         if self._server is None or self._thread is None:
             return
         self._server.pull_trigger()
-        self._thread.join(2 * STOP_SECONDS)
+        self._thread.join(timeout)
         self._server = self._thread = None
 
     def _run(self, server: "_Listener") -> None:
@@ -137,7 +139,7 @@ class Server:
             except OSError as error:  # out of descriptors, perhaps: the daemon goes on
                 log.warning("http: %s", error.strerror or error)
                 time.sleep(LOOK_SECONDS)
-        server.task_dispatcher.shutdown(timeout=STOP_SECONDS)
+        server.task_dispatcher.shutdown(timeout=self._patience)
         wasyncore.close_all(server.connections)
 
 
@@ -217,9 +219,9 @@ class WebServer:
                 return
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
-        """Listens no more; what takes longer than a moment gets no answer."""
+        """Listens no more; a request that takes longer than this many seconds gets no answer."""
         self._stopping.set()
-        self._server.stop()
+        self._server.stop(timeout)
         self._metrics.stop()
 
 
