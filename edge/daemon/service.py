@@ -81,8 +81,8 @@ class Service:
     def start(self) -> None:
         """Starts everything; what fails from here on is tried again and said by health()."""
         with self._changing:
+            self._start_beside()  # first: a new sink gets what is recorded once it is known, and that is everything
             self._start_reading()
-            self._start_beside()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
 
     def _start_reading(self) -> None:
