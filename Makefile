@@ -53,7 +53,7 @@ daemon: $(DAEMON) ## Run the service with a built-in camera, and say where its p
 
 faults: $(WORKSTATION) ## Break everything around the daemon, and count what is lost: KILLS=200 SEED=7 ONLY=kill,disk
 	@.venv/bin/python -m tests.daemon.faults $(if $(KILLS),--kills "$(KILLS)") $(if $(SEED),--seed "$(SEED)") \
-	  $(if $(ONLY),--only "$(ONLY)") $(if $(JSON),--json "$(JSON)")
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(JOBS),--jobs "$(JOBS)") $(if $(JSON),--json "$(JSON)")
 
 data: $(WORKSTATION) ## Fetch MNIST into data/ and check it
 	@.venv/bin/python -m train.data

@@ -1,4 +1,4 @@
-"""python -m tests.daemon.faults [--kills 200] [--seed 7] [--only kill,disk] [--short] [--json FILE]"""
+"""python -m tests.daemon.faults [--kills 200] [--seed 7] [--only kill,disk] [--short] [--jobs 2] [--json FILE]"""
 
 import argparse
 import json
@@ -18,6 +18,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="of all that is random; another one each time unless it is given")
     parser.add_argument("--only", metavar="FAULTS", help=f"some of {','.join(NAMES)}")
     parser.add_argument("--short", action="store_true", help="as continuous integration runs it: three minutes")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="faults at the same time (default: 1)")
     parser.add_argument("--json", metavar="FILE", help="write the results there as well")
     options = parser.parse_args()
     names = tuple(options.only.split(",")) if options.only else NAMES
@@ -27,7 +28,7 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     start = time.monotonic()
     results: list[Result] = []
-    for result in campaign(seed, names, kills=options.kills, short=options.short):
+    for result in campaign(seed, names, kills=options.kills, short=options.short, jobs=options.jobs):
         results.append(result)
         _say(result)
     print(f"\n{table(results)}\n\nseed {seed}, {time.monotonic() - start:.0f} s")

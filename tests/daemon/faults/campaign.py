@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 
 from tests.daemon.faults import broker, clock, disk, folder, kills, requests, signals, source
 from tests.daemon.faults.result import Result
@@ -36,16 +38,22 @@ NAMES = tuple(fault.name for fault in FAULTS)
 
 
 def campaign(
-    seed: int, names: Sequence[str] = NAMES, *, kills: int | None = None, short: bool = False
+    seed: int, names: Sequence[str] = NAMES, *, kills: int | None = None, short: bool = False, jobs: int = 1
 ) -> Iterator[Result]:
-    """Each fault's result as it comes. kills: another number of them."""
-    for fault in FAULTS:
-        if fault.name not in names:
-            continue
-        times = fault.short if short else fault.times
-        if fault.name == "kill" and kills is not None:
-            times = kills
-        start = time.monotonic()
-        result = fault.run(seed, times)
-        result.seconds = time.monotonic() - start
-        yield result
+    """The faults' results in their order. kills: another number of them. jobs: faults at the same time."""
+    chosen = [fault for fault in FAULTS if fault.name in names]
+    times = [fault.short if short else fault.times for fault in chosen]
+    if kills is not None:
+        times = [kills if fault.name == "kill" else count for fault, count in zip(chosen, times, strict=True)]
+    if jobs == 1:
+        yield from map(_timed, chosen, [seed] * len(chosen), times)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        yield from pool.map(_timed, chosen, [seed] * len(chosen), times)
+
+
+def _timed(fault: Fault, seed: int, times: int) -> Result:
+    start = time.monotonic()
+    result = fault.run(seed, times)
+    result.seconds = time.monotonic() - start
+    return result
