@@ -4,6 +4,7 @@ import random
 import socket
 import threading
 import time
+from collections.abc import Callable
 from functools import cache
 
 import cv2
@@ -23,14 +24,14 @@ GOOD, FROZEN, GARBAGE, TORN, SILENT, REFUSING = "good", "frozen", "garbage", "to
 
 
 @cache
-def pictures(size: tuple[int, int] = SIZE, count: int = PICTURES) -> tuple[bytes, ...]:
+def pictures() -> tuple[bytes, ...]:
     """JPEG files of the synthetic camera's sheet, each with another number."""
-    sheet = Sheet(size)
-    quality = (cv2.IMWRITE_JPEG_QUALITY, QUALITY)
-    return tuple(
-        np.asarray(cv2.imencode(".jpg", sheet.picture(place * STEP_SECONDS + 1), quality)[1]).tobytes()
-        for place in range(1, count + 1)
-    )
+    sheet = Sheet(SIZE)
+    return tuple(jpeg(sheet.picture(place * STEP_SECONDS + 1)) for place in range(1, PICTURES + 1))
+
+
+def jpeg(picture: np.ndarray) -> bytes:
+    return np.asarray(cv2.imencode(".jpg", picture, (cv2.IMWRITE_JPEG_QUALITY, QUALITY))[1]).tobytes()
 
 
 class Camera:
@@ -40,10 +41,11 @@ class Camera:
     none; "torn", pictures that end in the middle; "silent", connections taken and never answered; "refusing", 503.
     """
 
-    def __init__(self, seed: int = 0, *, size: tuple[int, int] = SIZE, rate: float = RATE) -> None:
+    def __init__(self, seed: int = 0, *, rate: float = RATE, show: Callable[[float], bytes] | None = None) -> None:
+        """show: the picture at a moment, in seconds since 1970."""
         self.mode = GOOD
-        self.hold = 1  # frames in a row with the same number
-        self._pictures = pictures(size)
+        # By the clock: what is shown does not begin anew with each connection.
+        self._show = show or (lambda moment: pictures()[int(moment * rate) % PICTURES])
         self._rate = rate
         self._seed = seed
         self._port = 0
@@ -120,8 +122,7 @@ class Camera:
         frozen = b""
         due = time.monotonic()
         while True:
-            # By the clock: what is shown does not begin anew with each connection.
-            picture = self._pictures[int(time.time() * self._rate / self.hold) % len(self._pictures)]
+            picture = self._show(time.time())
             mode = self.mode
             frozen = (frozen or picture) if mode == FROZEN else b""
             if mode == SILENT:

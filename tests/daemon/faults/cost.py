@@ -7,14 +7,16 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from edge.daemon.synthetic import STEP_SECONDS, Sheet
 from tests.daemon.broker import Broker, Subscriber, free_port
 from tests.daemon.faults.account import Account
-from tests.daemon.faults.camera import Camera
+from tests.daemon.faults.camera import Camera, jpeg
 from tests.daemon.faults.process import Daemon, Settings
 
 SIZE = [640, 480]  # pixels
@@ -29,7 +31,8 @@ STEP = re.compile(r'^edge_digits_read_seconds_(sum|count)\{step="(\w+)"\} (\S+)'
 WRITTEN = re.compile(r"^edge_digits_database_written_bytes_total (\S+)", re.MULTILINE)
 DAY_SECONDS = 86_400
 HEARTBEATS = 96  # a day, one in a quarter of an hour
-HOLD = 10  # frames with the same number, while it idles
+HOLD_SECONDS = 60.0  # with the same number, while it idles: a meter's last digit in the evening
+NUMBERS, NOISES = 4, 20  # different ones, and pictures of each: no camera gives the same one twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +64,10 @@ def main() -> int:
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of idling that are measured")
     parser.add_argument("--growth", type=float, default=600.0, metavar="SECONDS", help="at full speed; 0: not")
     parser.add_argument("--camera", choices=("synthetic", "stream"), default="stream", help="while it idles")
+    parser.add_argument("--when", choices=("interval", "change"), default="interval", help="it reads, while it idles")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    found = {"idle": idle(options.idle, options.camera)}
+    found = {"idle": idle(options.idle, options.camera, options.when)}
     if options.growth:
         found["growth"] = growth(options.growth)
     if options.json:
@@ -71,19 +75,18 @@ def main() -> int:
     return 0 if all(part["within"] for part in found.values()) else 1
 
 
-def idle(seconds: float, kind: str) -> dict[str, object]:
+def idle(seconds: float, kind: str, when: str) -> dict[str, object]:
     """Two frames a second of 640 by 480, HTTP and MQTT on, nobody looks; the number changes now and then."""
     with (
         tempfile.TemporaryDirectory(prefix="edge-digits-cost-") as name,
-        Camera(size=tuple(SIZE), rate=IDLE_RATE) as camera,
+        Camera(rate=IDLE_RATE, show=_meter()) as camera,
     ):
         folder = Path(name)
-        camera.hold = HOLD
         with Broker(folder) as broker, Subscriber(broker, "cost/reading"):
             source = {"kind": kind, "size": SIZE, "rate": IDLE_RATE} | (
                 {"location": camera.url} if kind == "stream" else {}
             )
-            reading = {"interval": 1 / IDLE_RATE}
+            reading = {"interval": 1 / IDLE_RATE, "when": when}
             daemon = _started(folder, broker, source, reading)
             try:
                 time.sleep(WARM_SECONDS)
@@ -96,29 +99,40 @@ def idle(seconds: float, kind: str) -> dict[str, object]:
                 memory = daemon.memory()
             finally:
                 daemon.close()
-    frames = max(1.0, steps["read"][1] - steps_before["read"][1])
+    read = steps["read"][1] - steps_before["read"][1]
+    frames = IDLE_RATE * (after.at - before.at)
     passed = after.at - before.at
     percent = 100 * (after.seconds - before.seconds) / passed
     threads = sorted((s - before.by_thread.get(t, 0.0) for t, s in after.by_thread.items()), reverse=True)
     split = {step: 1000 * (total - steps_before.get(step, (0, 0))[0]) / frames for step, (total, _) in steps.items()}
     split["everything"] = 1000 * (after.seconds - before.seconds) / frames
     a_record = written / records if records else 0.0
-    print(
-        f"idle, {kind} camera, {SIZE[0]}x{SIZE[1]}, {frames / passed:.2f} frames/s, HTTP and MQTT on, {passed:.0f} s:"
-    )
+    print(f"idle, {kind} camera, {SIZE[0]}x{SIZE[1]}, {IDLE_RATE:g} frames/s, HTTP and MQTT on, {passed:.0f} s:")
+    print(f"  {read:.0f} frames read, for when = {when}")
     print(f"  {percent:.2f} % of one core (aim: {MOST_PERCENT:g}), {memory:.1f} MB resident (aim: {MOST_MEGABYTES:g})")
     print("  a frame, ms: " + ", ".join(f"{step} {spent:.1f}" for step, spent in split.items()))
     print("  by thread, ms of processor a frame: " + ", ".join(f"{1000 * s / frames:.2f}" for s in threads if s > 0))
     beats, a_day = HEARTBEATS * a_record / 1e6, written / passed * DAY_SECONDS / 1e6
     print(
         f"  {records} records, {a_record / 1000:.1f} kB written to the disk for each: {beats:.1f} MB a day where "
-        f"nothing changes, {a_day:.0f} MB a day with a new number every {HOLD / IDLE_RATE:.0f} s"
+        f"nothing changes, {a_day:.0f} MB a day with a new number every {HOLD_SECONDS:.0f} s"
     )
     return {
-        "camera": kind, "percent": round(percent, 2), "megabytes": round(memory, 1), "milliseconds": split,
+        "camera": kind, "when": when,
+        "read": read, "percent": round(percent, 2), "megabytes": round(memory, 1), "milliseconds": split,
         "frames": frames, "seconds": passed, "records": records, "bytes_a_record": a_record,
         "within": percent <= MOST_PERCENT and memory <= MOST_MEGABYTES,
     }  # fmt: skip
+
+
+def _meter() -> Callable[[float], bytes]:
+    """What the camera shows at a moment."""
+    sheet = Sheet((SIZE[0], SIZE[1]))
+    files = [
+        [jpeg(sheet.picture((place + noise / NOISES) * STEP_SECONDS)) for noise in range(NOISES)]
+        for place in range(1, NUMBERS + 1)
+    ]
+    return lambda moment: files[int(moment / HOLD_SECONDS) % NUMBERS][int(moment * IDLE_RATE) % NOISES]
 
 
 def growth(seconds: float) -> dict[str, object]:
