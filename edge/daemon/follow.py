@@ -17,8 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-
 from edge.capture import EndOfSource, Frame, Source
 from edge.daemon.live import FAILED, WAITING, WORKING, Live
 from edge.daemon.settings import SourceSettings
@@ -253,6 +251,6 @@ class _FreezeWatch:
 
 def _fingerprint(frame: Frame) -> int | None:
     try:
-        return zlib.crc32(np.ascontiguousarray(frame.load()[::SUBSAMPLE, ::SUBSAMPLE]))
+        return zlib.crc32(frame.load()[::SUBSAMPLE, ::SUBSAMPLE].tobytes())
     except PictureError:
         return None

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 from edge.daemon.settings import GpioSettings
@@ -85,7 +86,7 @@ class Button:
 
 def _device(kind: str, key: str, pin: int, **options: Any) -> Any:
     try:
-        import gpiozero
+        gpiozero = import_module("gpiozero")
     except ImportError:
         raise UsageError(
             f"gpio.{key} is {pin}, and gpiozero is not installed: "

@@ -35,7 +35,6 @@ STEP_SECONDS = 1.0  # so often a change of the health is looked for
 ACKNOWLEDGE_SECONDS = 30.0  # a broker that does not acknowledge a record in this time is left
 GOODBYE_SECONDS = 0.5  # of the time to stop: for "offline"
 STORE_SECONDS = 5.0  # after the store failed
-PACKET_OVERHEAD = 32  # bytes of a packet beside topic and payload, at most (MQTT 5, 3.3, without properties)
 TOO_LARGE = 0x95  # MQTT 5, 2.4
 
 
@@ -165,11 +164,9 @@ class MqttSink(Sink):
         return [record for record in found if record["sequence"] > self._last_sent]
 
     def _send_one(self, record: "Record") -> None:
-        payload, topic, sequence = encoded(record), f"{self._topic}/reading", record["sequence"]
-        number: int | None = None
-        if len(payload) + len(topic.encode()) + PACKET_OVERHEAD <= self._connection.largest:
-            number = self._connection.publish(topic, payload, retain=False)
-        else:
+        payload, sequence = encoded(record), record["sequence"]
+        number = self._connection.publish(f"{self._topic}/reading", payload, retain=False)
+        if number is None:
             self._pass_over(sequence, f"{len(payload)} bytes; the broker takes {self._connection.largest}")
         self._sent.append(_Sent(sequence, number, time.monotonic()))
         self._last_sent = sequence
@@ -273,9 +270,12 @@ class MqttSink(Sink):
         self._healthy = None
         self.wake.set()
 
-    def _publish(self, below: str, payload: bytes) -> int:
+    def _publish(self, below: str, payload: bytes) -> int | None:
         """Retained, below this device's topic."""
-        return self._connection.publish(f"{self._topic}/{below}", payload, retain=True)
+        number = self._connection.publish(f"{self._topic}/{below}", payload, retain=True)
+        if number is None:
+            self.log.warning("%s/%s stays as it was: the broker takes no %d bytes", self._topic, below, len(payload))
+        return number
 
 
 def _said(part: Part) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 Nothing is kept from one connection to the next: what was not acknowledged comes from the store again.
 """
 
+import re
 import select
 import socket
 import ssl
@@ -28,9 +29,11 @@ ANSWER_SECONDS = 10.0  # for the broker to accept the connection
 KEEPALIVE_SECONDS = 30  # without a message until a ping; as long again, and the broker is gone
 PROTOCOLS = {"3.1.1": paho.MQTTv311, "5": paho.MQTTv5}
 WINDOW = 20  # messages on their way at once; Mosquitto's own default for a client
+PACKET_OVERHEAD = 32  # bytes of a packet beside topic and payload, at most (MQTT 5, 3.3, without properties)
 LARGEST = 268_435_455  # bytes of a packet (MQTT, 1.5.5)
 
 TAKEN_OVER = 0x8E  # MQTT 5, 2.4
+ERROR_NUMBER = re.compile(r"^.*\[Errno \d+\] ")  # and the library's words before it
 REFUSED = 0x80  # reason codes from here on are errors
 CREDENTIALS = ("Not authorized", "Bad user name or password")
 VERSIONS = ("Unsupported protocol version",)
@@ -113,8 +116,13 @@ class Connection:
             wake.clear()
             self.step(0.5)
 
-    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int:
-        """Sends it with QoS 1, in order; the number under which it will be acknowledged."""
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> int | None:
+        """Sends it with QoS 1, in order; the number under which it will be acknowledged.
+
+        None where it is not sent, because it is larger than this broker takes: it would hang up.
+        """
+        if len(payload) + len(topic.encode()) + PACKET_OVERHEAD > self.largest:
+            return None
         self._count += 1
         self._waiting.append((self._count, topic, payload, retain))
         self._send_waiting()
@@ -197,7 +205,7 @@ class Connection:
     def _on_log(self, _client: Any, _data: Any, level: int, text: str) -> None:
         """The library says only here why a socket failed."""
         if level == paho.MQTT_LOG_ERR:
-            self._trouble = text.removeprefix("failed to receive on socket: ")
+            self._trouble = ERROR_NUMBER.sub("", text)
 
     def _before_accepting(self) -> str:
         """Why the broker hung up at once. Whether its TLS alert comes through is a matter of luck."""

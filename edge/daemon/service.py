@@ -27,6 +27,7 @@ from edge.reader import DigitReader
 FIELDS = "fields.toml"  # in the state folder, where the configuration names no other
 HUNG_SECONDS = 10.0  # a camera call, or a turn of the loop, that takes longer hangs
 TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
+PICTURE_THREAD = "picture"  # reads a picture that was sent in, for as long as that takes
 SINKS = ("mqtt", "webhook", "stdout")
 END_SECONDS = 0.8  # for each part to end
 
@@ -154,6 +155,7 @@ class Service:
             self._stop_reading()
             self._stop_beside(set(self._beside))
             self.store.close()
+        self.is_stuck = self.is_stuck or any(thread.name == PICTURE_THREAD for thread in threading.enumerate())
 
     def _keep_house(self) -> None:
         while not self._ending.wait(TIDY_SECONDS):
@@ -175,8 +177,6 @@ class Service:
         reader = _reader(new) if any(model) else self.reader
         with self._changing:
             anew = {name for name, sections in _SECTIONS.items() if _differ(old, new, sections)}
-            if watched != self._watched and self.settings.mqtt.host:
-                anew.add("mqtt")
             self._stop_beside(anew)
             rereads = reader is not self.reader or _differ(old, new, ("source", "gpio"))
             if rereads:
@@ -188,6 +188,7 @@ class Service:
             elif self._loop is not None:
                 self._loop.configure(new.reading, new.store, watched)
             self._start_beside()
+            self._fields_changed()
 
     # What the parts ask for
 
@@ -226,8 +227,14 @@ class Service:
             self._watched = watched
             if self._loop is not None:
                 self._loop.configure(self.settings.reading, self.settings.store, watched)
-            self._stop_beside({"mqtt"})
-            self._start_beside()
+            self._fields_changed()
+
+    def _fields_changed(self) -> None:
+        """Tells those that announce the fields: Home Assistant has a sensor for each."""
+        for part in self._beside.values():
+            refresh = getattr(part, "refresh", None)
+            if refresh is not None:
+                refresh()
 
     def _fields_file(self, settings: Settings) -> Path:
         return self.state / (settings.reading.fields or FIELDS)

@@ -1,13 +1,26 @@
 """What the tests of the sinks share: a daemon with a store and no camera, and records for it."""
 
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from edge.daemon.live import WORKING, Live
 from edge.daemon.protocol import NoReadingError
 from edge.daemon.settings import FieldSettings, Settings, StoreSettings
 from edge.fields import FormField
+
+MEMORY = Path("/dev/shm")  # Linux; what is written there waits for no disk
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder in memory, in place of tmp_path: these tests kill processes, not the power."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 def record_of(number: int, **more: Any) -> dict[str, Any]:

@@ -15,11 +15,13 @@ from edge.daemon.live import WORKING
 from edge.daemon.mqtt import MqttSink
 from edge.daemon.settings import FieldSettings, MqttSettings, Settings
 from tests.daemon.broker import Broker, Subscriber, wait_for
-from tests.daemon.sinks import StandIn, field_settings
+from tests.daemon.sinks import StandIn, field_settings, in_memory
 
 PREFIX = "homeassistant"
 TOPIC = "edge-digits/test"
 STOP_SECONDS = 2.0
+
+tmp_path = in_memory
 
 # https://www.home-assistant.io/integrations/mqtt/#discovery-topic
 CONFIG_TOPIC = re.compile(r"homeassistant/(sensor|binary_sensor|button)/([a-zA-Z0-9_-]+)/([a-zA-Z0-9_-]+)/config")

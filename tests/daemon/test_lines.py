@@ -15,10 +15,13 @@ from edge.daemon import delivery, lines
 from edge.daemon.lines import LinesSink
 from edge.daemon.live import FAILED, WAITING, WORKING
 from edge.daemon.settings import Settings
+from edge.daemon.store import StoreError
 from tests.daemon.broker import SECONDS, wait_for
-from tests.daemon.sinks import StandIn, add_many, record_of
+from tests.daemon.sinks import StandIn, add_many, in_memory, record_of
 
 STOP_SECONDS = 2.0
+
+tmp_path = in_memory
 NOT_OPEN = 1000  # no file descriptor
 
 
@@ -131,3 +134,21 @@ def test_a_full_disk_behind_standard_output_is_said_and_tried_again(
     sink.stop(STOP_SECONDS)
     for end in (reading, writing, full):
         os.close(end)
+
+
+def test_a_cursor_that_cannot_be_kept_does_not_repeat_lines(daemon: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "FIRST_RETRY", 0.02)
+    keep = daemon.store.delivered
+
+    def fails(_sink: str, _sequence: int) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(daemon.store, "delivered", fails)
+    with piped(daemon) as (_, reading):
+        ids = add_many(daemon.store, 3)
+        wait_for(lambda: daemon.part("stdout") == (FAILED, "the disk is full"))
+        ids += add_many(daemon.store, 3, 4)
+        monkeypatch.setattr(daemon.store, "delivered", keep)
+        wait_for(lambda: daemon.store.backlog("stdout") == 0)
+        assert [record["id"] for record in read_lines(reading, len(ids))] == ids
+        assert daemon.part("stdout") == (WORKING, "")

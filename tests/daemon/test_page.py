@@ -125,6 +125,14 @@ def test_a_refused_and_an_unsure_digit_look_different(page: DevicePage) -> None:
     assert [tag.text for tag in page.all(".digits-layer .tag")][:2] == ["4 60", "? 30"]
 
 
+def test_a_picture_that_stays_the_same_says_how_old_it_is(page: DevicePage) -> None:
+    page.open_live("1")
+    assert page.text("rate") == "2.0 frames/s"
+    page.until(lambda: "no new picture for" in page.text("rate"), "its age")
+    page.device.show("2")
+    page.until(lambda: page.text("rate") == "2.0 frames/s", "the next picture")
+
+
 def test_sharpness_is_shown_with_its_best(page: DevicePage) -> None:
     page.open_live("1")
     page.device.show("2", sharpness=0.3)

@@ -22,9 +22,11 @@ from edge.daemon.settings import Settings, WebhookSettings
 from edge.daemon.webhook import WebhookSink
 from edge.errors import UsageError
 from tests.daemon.broker import free_port, make_certificates, wait_for
-from tests.daemon.sinks import StandIn, add_many, record_of
+from tests.daemon.sinks import StandIn, add_many, in_memory, record_of
 
 STOP_SECONDS = 2.0
+
+tmp_path = in_memory
 TOKEN = "s3cret-token"
 
 

@@ -361,7 +361,8 @@ export class FieldEditor {
     if (!box) return;
     this._drag.drawn = box;
     const [x, y, width, height] = box;
-    this._drafted = shape("g", { class: "selected" }, shape("rect", { class: "field-box", x, y, width, height, rx: 3 }));
+    const drawn = shape("rect", { class: "field-box", x, y, width, height, rx: 3 });
+    this._drafted = shape("g", { class: "selected" }, drawn);
     this._layer.append(this._drafted);
   }
 

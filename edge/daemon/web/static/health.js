@@ -3,6 +3,7 @@
 import { getHealth } from "./api.js";
 import { bytes, byId, duration, element, setText } from "./words.js";
 
+// In the order in which they are shown.
 const NAMES = {
   source: "Camera",
   store: "Database",
@@ -13,6 +14,7 @@ const NAMES = {
   http: "Web page",
   button: "Button",
 };
+const place = (name) => (name in NAMES ? Object.keys(NAMES).indexOf(name) : Object.keys(NAMES).length);
 const STATES = { working: "working", waiting: "waiting", failed: "not working" };
 const OVERALL = { ok: "All is well", degraded: "Needs a look", failed: "Not working" };
 const HOT = 80; // °C: a Raspberry Pi slows down from here on
@@ -34,7 +36,8 @@ export function showHealth(health) {
     setText(byId("device"), health.name);
     document.title = `${health.name} – Edge Digits`;
   }
-  byId("parts").replaceChildren(...Object.entries(health.parts ?? {}).map(part));
+  const parts = Object.entries(health.parts ?? {}).sort(([one], [other]) => place(one) - place(other));
+  byId("parts").replaceChildren(...parts.map(part));
   byId("device-facts").replaceChildren(...facts(health).flatMap(([name, value, bad]) => [
     element("dt", { text: name }),
     element("dd", { text: value, className: bad ? "bad" : "" }),
@@ -62,10 +65,8 @@ function facts({ device = {}, frames = {}, backlog = {}, uptime_seconds: uptime,
   if (temperature != null) known.push(["Temperature", `${temperature.toFixed(0)} °C`, temperature >= HOT]);
   if (free != null) known.push(["Free disk space", bytes(free), free < LITTLE_DISK]);
   if (memory != null) known.push(["Memory in use", bytes(memory), false]);
-  if (frames.read != null) {
-    const rate = frames.fps == null ? "" : `, ${frames.fps.toFixed(1)} a second`;
-    known.push(["Frames read", `${frames.read.toLocaleString("en")}${rate}`, false]);
-  }
+  if (frames.fps != null) known.push(["The camera gives", `${frames.fps.toFixed(1)} frames/s`, false]);
+  if (frames.read != null) known.push(["Frames read", frames.read.toLocaleString("en"), false]);
   if (frames.dropped) known.push(["Frames skipped", frames.dropped.toLocaleString("en"), false]);
   for (const [name, count] of Object.entries(backlog)) {
     if (count) known.push([`Waiting for ${NAMES[name] ?? name}`, `${count.toLocaleString("en")} readings`, false]);

@@ -5,7 +5,8 @@ import { numberOf, Plot } from "./plot.js";
 import { byId, element, when } from "./words.js";
 
 const PAGE = 50; // readings asked for at once
-const FIRST = matchMedia("(max-width: 899px)").matches ? 8 : PAGE; // shown at once; a phone's list is no box that scrolls
+// Shown at once: on a phone the list is no box that scrolls.
+const FIRST = matchMedia("(max-width: 899px)").matches ? 8 : PAGE;
 const MANY_LINES = 3;
 const WHOLE = "text"; // the plot's choices are kept as "text", "line:1", "field:NAME"
 

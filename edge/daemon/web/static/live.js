@@ -2,12 +2,13 @@
 
 import { ApiError, ConnectionLost, get, getBlob } from "./api.js";
 import { drawDigits, drawFields, layer } from "./overlay.js";
-import { byId, setText } from "./words.js";
+import { byId, duration, setText } from "./words.js";
 
 const WAIT_SECONDS = 8; // a long poll; below the time after which a request counts as lost
 const RETRY_MS = 1000, RETRY_LONGEST_MS = 5000;
 const WIDTH_STEP = 320; // pixels: few widths, so that the daemon can keep the pictures it made
 const BEST_MS = 10_000; // the best sharpness of so long is shown
+const OLD_MS = 5000; // a picture that is older says so
 const NEARLY = 0.97; // of the best: as sharp as it gets
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -38,6 +39,7 @@ export class LiveView {
     this._seen = null;
     this._sharpest = [];
     new ResizeObserver(() => this._draw()).observe(this._stage);
+    setInterval(() => this._showAge(), 1000);
   }
 
   /** Follows the daemon for as long as the page is open. */
@@ -83,6 +85,7 @@ export class LiveView {
       if (before) URL.revokeObjectURL(before);
     }
     this._seen = seen;
+    this._shownAt = performance.now();
     this._picture.hidden = false;
     byId("stage-words").hidden = true;
     this._stage.style.aspectRatio = `${seen.width} / ${seen.height}`;
@@ -90,8 +93,17 @@ export class LiveView {
     this._draw();
     this._showSharpness(seen.sharpness);
     setText(byId("seen-text"), seen.text || "no digits");
-    setText(byId("rate"), seen.fps == null ? "" : `${seen.fps.toFixed(1)} frames/s`);
+    this._showAge();
     this._onFrame(seen);
+  }
+
+  _showAge() {
+    if (!this._seen) return;
+    const age = performance.now() - this._shownAt, { fps } = this._seen;
+    const old = age >= OLD_MS;
+    byId("rate").classList.toggle("old", old);
+    const rate = fps == null ? "" : `${fps.toFixed(1)} frames/s`;
+    setText(byId("rate"), old ? `no new picture for ${duration(age / 1000)}` : rate);
   }
 
   _draw() {

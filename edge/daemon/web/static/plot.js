@@ -28,7 +28,8 @@ export class Plot {
 
   /** points: [{record, number, shown}] from the oldest on, number null where there is no value. */
   show(points, name) {
-    this._points = points;
+    const first = points.findIndex(({ number }) => number !== null);
+    this._points = points.slice(Math.max(0, first));
     this._name = name;
     this._draw();
   }

@@ -26,6 +26,7 @@ export class CurrentReading {
     this._unitsOf = unitsOf;
     this._record = null;
     this._shownFields = "";
+    setInterval(() => this._showAge(), 1000);
     byId("trigger").addEventListener("click", () => this._trigger());
   }
 
