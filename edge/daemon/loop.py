@@ -280,6 +280,7 @@ class Loop:
         try:
             record = self._add(consensus.reading, self._origin["source"], frame.time, event)
         except StoreError as error:
+            self._settled = False  # what is seen is still to be recorded
             self._store_failed(error)
             for request in requests if is_answer else ():
                 self._answer(request, error)

@@ -242,15 +242,17 @@ def test_a_refused_value_is_recorded_with_its_reason_and_a_correction_counts(rea
     assert latest is not None and latest["fields"][0]["value"] == "10.7"
 
 
-def test_a_full_disk_is_said_and_the_reading_is_recorded_once_there_is_room(reader, store, monkeypatch) -> None:
+@pytest.mark.parametrize("when", ["interval", "change"])
+def test_a_full_disk_is_said_and_the_reading_is_recorded_once_there_is_room(reader, store, monkeypatch, when) -> None:
     live = Live()
+    settings = replace(FAST, when=when)
     add = store.add
 
     def fail(*_: object, **__: object) -> dict[str, object]:
         raise StoreError("the disk is full: nothing is recorded until there is space")
 
     monkeypatch.setattr(store, "add", fail)
-    with running(reader, Script(sheet("31")), store, live=live) as loop:
+    with running(reader, Script(sheet("31")), store, settings, live=live) as loop:
         until(lambda: "store" in live.parts and live.parts["store"].state == FAILED)
         with pytest.raises(StoreError):
             loop.request("a test", 10)
