@@ -291,3 +291,29 @@ def test_no_digit_in_view_is_a_reading_too(reader, store) -> None:
         until(lambda: texts(store) == ["15"])
         frames.image = cv2.GaussianBlur(sheet(""), (0, 0), 3)
         until(lambda: texts(store) == ["15", ""])
+
+
+def test_a_picture_that_differs_by_noise_alone_is_not_read_again_once_all_votes_are_cast(reader, store) -> None:
+    live, rng = Live(), np.random.default_rng(0)
+    frames = Noisy(sheet("472"), rng)
+    with running(reader, frames, store, live=live):
+        until(lambda: texts(store) == ["472"] and live.seen is not None and live.seen.number >= FAST.frames)
+        given = frames.given
+        until(lambda: frames.given > given + 20)
+        assert live.seen is not None and live.seen.number <= FAST.frames + 1
+        frames.image = sheet("478")
+        until(lambda: texts(store) == ["472", "478"])
+
+
+class Noisy(Script):
+    """A camera whose every frame has its own noise."""
+
+    def __init__(self, image: np.ndarray, rng: np.random.Generator) -> None:
+        super().__init__(image)
+        self._rng = rng
+
+    def newest(self, timeout: float) -> Frame | None:
+        frame = super().newest(timeout)
+        noise = self._rng.normal(0, 3, self.image.shape)
+        image = np.clip(self.image + noise, 0, 255).astype(np.uint8)
+        return None if frame is None else replace(frame, load=lambda: image)
