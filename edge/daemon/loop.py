@@ -197,7 +197,6 @@ class Loop:
 
     def _take(self, frame: Frame, *, counts: bool) -> None:
         started = time.monotonic()
-        self._next_look = started + LOOK_SECONDS
         if counts:
             self._next = started + (0 if frame.path is not None else self._settings.interval)
         try:
@@ -206,7 +205,10 @@ class Loop:
             image = decode(frame.path) if by_path and frame.path is not None else frame.load()
             loaded = time.monotonic()
             if counts and not self._is_wanted(frame, image):
-                return
+                if not self._live.is_watched or started < self._next_look:
+                    return
+                counts = False
+            self._next_look = started + LOOK_SECONDS
             with self._changing:
                 form, tally = self._form, self._tally
                 requests = list(self._requests)

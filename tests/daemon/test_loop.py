@@ -305,6 +305,17 @@ def test_a_picture_that_differs_by_noise_alone_is_not_read_again_once_all_votes_
         until(lambda: texts(store) == ["472", "478"])
 
 
+@pytest.mark.parametrize("when", ["interval", "change"])
+def test_who_watches_gets_new_frames_of_a_picture_that_stays_the_same(reader, store, when) -> None:
+    live = Live()
+    with running(reader, Script(sheet("472")), store, replace(FAST, when=when), live=live):
+        until(lambda: texts(store) == ["472"])
+        for _ in range(FAST.frames + 2):
+            number = 0 if live.seen is None else live.seen.number
+            assert live.wait(number, 20) is not None
+    assert texts(store) == ["472"]
+
+
 class Noisy(Script):
     """A camera whose every frame has its own noise."""
 
