@@ -95,12 +95,8 @@ class _Keeper:
 
 def make_reader(options: argparse.Namespace, **more: int) -> "DigitReader":
     """The reader that a command line asks for, in a process that settle_libraries() prepared."""
-    import cv2
-
     from edge.reader import DigitReader
 
-    # One picture a core uses the cores better than one picture on all of them, and a fork would lose the threads.
-    cv2.setNumThreads(1)
     return DigitReader(
         options.model,
         runtime=options.runtime,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import PictureError
+from edge.page import reduced, scale_to
 from edge.picture_header import MAX_PIXELS, UPRIGHT, PictureHeader, read_header
 from edge.segment import FRAME_SIDE
 
@@ -85,13 +86,16 @@ class Page:
 
 def page_of(frame: Image, *, full_resolution: bool = False) -> Page:
     """The page in a frame, uint8 (height, width) grey or (height, width, 3) BGR."""
-    height, width = frame.shape[:2]
-    frame = _fit_page(frame, full_resolution)
+    return _page(frame, frame.shape[1], frame.shape[0], full_resolution)
+
+
+def _page(frame: Image, width: int, height: int, full_resolution: bool) -> Page:
+    """The page in a frame that may be a reduced copy of the original, which has that width and height."""
     if frame.ndim == 2:
-        return Page(width, height, frame, None, lambda: np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8))
-    size = tuple(max(1, side // PREVIEW_SCALE) for side in frame.shape[1::-1])
-    preview = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return Page(width, height, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8), preview, lambda: frame)
+        grey = _fit_page(frame, full_resolution)
+        return Page(width, height, grey, None, lambda: np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8))
+    grey = _fit_page(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8), full_resolution)
+    return Page(width, height, grey, reduced(frame, PREVIEW_SCALE), lambda: _fit_page(frame, full_resolution))
 
 
 def decode_page(path: str | os.PathLike[str], *, full_resolution: bool = False) -> Page:
@@ -117,10 +121,11 @@ def decode_page_bytes(data: bytes, *, full_resolution: bool = False) -> Page:
         frame = np.asarray(found, np.uint8)
         return frame if header.orientation == UPRIGHT else _turned(frame, header.orientation)
 
-    grey = _fit_page(pixels(_REDUCED[scale][1]), full_resolution)
     width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
-    if header.channels == 1:
-        return Page(width, height, grey, None, lambda: np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8))
+    if header.channels == 1 or scale > 1:
+        # All bits of a JPEG are decoded for any part of it: a reduced one costs less in colour than grey and a preview.
+        return _page(pixels(_REDUCED[scale][header.channels == 1]), width, height, full_resolution)
+    grey = _fit_page(pixels(_REDUCED[scale][1]), full_resolution)
     preview = pixels(_REDUCED[PREVIEW_SCALE][0])
     return Page(width, height, grey, preview, lambda: _fit_page(pixels(_REDUCED[scale][0]), full_resolution))
 
@@ -130,7 +135,9 @@ def _fit_page(frame: Image, full_resolution: bool) -> Image:
     if full_resolution or longer <= PAGE_SIDE:
         return frame
     size = tuple(max(1, round(side * PAGE_SIDE / longer)) for side in frame.shape[1::-1])
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+    # To more than half of its size each pixel is in a mean of four, and that is six times as fast as OpenCV's areas.
+    halved = reduced(frame, scale_to(frame, PAGE_SIDE))
+    return np.asarray(cv2.resize(halved, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _is_readable(header: PictureHeader) -> bool:

@@ -349,7 +349,7 @@ def _rescaled(
         across, down = factors
         return np.array([(across, 0, (across - 1) / 2), (0, down, (down - 1) / 2), (0, 0, 1)])
 
-    return np.asarray(enlarged(picture) @ matrix @ np.linalg.inv(enlarged(page)), np.float64)
+    return np.asarray(enlarged(picture) @ matrix @ enlarged((1 / page[0], 1 / page[1])), np.float64)
 
 
 def _in_rows(digits: list[tuple[Digit, NDArray[np.float64]]]) -> list[list[Digit]]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Boxes = NDArray[np.float64]
+Extent = tuple[float, float, float, float]  # left, top, right, bottom
 
 MAX_TILT = 25.0  # degrees: a page is not tilted more
 NEIGHBOUR_GAP = 2.2  # heights between two boxes of a line, at most
@@ -112,41 +113,35 @@ def _lines(level: Boxes) -> list[list[int]]:
 
 
 def _reading_order(lines: Sequence[Sequence[int]], level: Boxes) -> list[int]:
-    extents = np.asarray(
-        [
-            (
-                level[line, 0].min(),
-                level[line, 1].min(),
-                (level[line, 0] + level[line, 2]).max(),
-                (level[line, 1] + level[line, 3]).max(),
-            )
-            for line in map(list, lines)
-        ]
-    )
-    height = median(level[:, 3].tolist())
-    return _ordered(list(range(len(lines))), extents, GUTTER * height)
+    boxes: list[list[float]] = level.tolist()
+    extents = []
+    for line in lines:
+        sides = [(x, y, x + w, y + h) for x, y, w, h in (boxes[k] for k in line)]
+        lefts, tops, rights, bottoms = zip(*sides, strict=True)
+        extents.append((min(lefts), min(tops), max(rights), max(bottoms)))
+    return _ordered(list(range(len(lines))), extents, GUTTER * median(box[3] for box in boxes))
 
 
-def _ordered(lines: list[int], extents: Boxes, gutter: float) -> list[int]:
+def _ordered(lines: list[int], extents: Sequence[Extent], gutter: float) -> list[int]:
     """Recursive XY cut (Nagy and Seth, 1984): columns where a gutter runs past several lines, else from the top."""
     if len(lines) < 2:
         return lines
     for start, end, least in ((0, 2, COLUMN_LINES), (1, 3, 1)):
-        order = sorted(lines, key=lambda k: extents[k, start])
-        reach = extents[order[0], end]
+        order = sorted(lines, key=lambda k: extents[k][start])
+        reach = extents[order[0]][end]
         for position in range(1, len(order)):
             first = order[position]
-            wide = extents[first, start] - reach > (gutter if start == 0 else 0)
+            wide = extents[first][start] - reach > (gutter if start == 0 else 0)
             if wide and min(_stacked(order[:position], extents), _stacked(order[position:], extents)) >= least:
                 return _ordered(order[:position], extents, gutter) + _ordered(order[position:], extents, gutter)
-            reach = max(reach, extents[first, end])
-    return sorted(lines, key=lambda k: (extents[k, 1] + extents[k, 3], extents[k, 0]))
+            reach = max(reach, extents[first][end])
+    return sorted(lines, key=lambda k: (extents[k][1] + extents[k][3], extents[k][0]))
 
 
-def _stacked(lines: Sequence[int], extents: Boxes) -> int:
+def _stacked(lines: Sequence[int], extents: Sequence[Extent]) -> int:
     """How many of these lines lie one below another."""
-    count, bottom = 0, -np.inf
-    for k in sorted(lines, key=lambda k: extents[k, 3]):
-        if extents[k, 1] >= bottom:
-            count, bottom = count + 1, extents[k, 3]
+    count, bottom = 0, -math.inf
+    for k in sorted(lines, key=lambda k: extents[k][3]):
+        if extents[k][1] >= bottom:
+            count, bottom = count + 1, extents[k][3]
     return count

@@ -11,10 +11,10 @@ from edge.segment import as_image
 
 Image = NDArray[np.uint8]
 
-FINE_COPY = 384  # pixels: longer side of the copy on which the paper's level is judged, at least
+FINE_COPY = 300  # pixels: longer side of the copy on which the paper's level is judged, at least
 FINE_REACH = 16  # the picture's longer side over the width of the closing that bridges strokes
 DARKEST_PAPER = 64  # grey levels: in a darker channel noise would pass for ink
-COARSE_COPY = 96  # pixels: longer side of the copy on which wide strokes and colours are judged, at least
+COARSE_COPY = 80  # pixels: longer side of the copy on which wide strokes and colours are judged, at least
 PAPER_REACH = 5  # that copy's longer side over the width of the closing there
 WIDE_DEPTH = 50  # of 255: what the closer look takes for paper though it is darker by this may be a wide stroke
 WIDE_CELLS = 6  # pixels of that copy, at least
@@ -25,7 +25,7 @@ POLARITY_REACH = 16  # the copy's longer side over the width of the surroundings
 
 PAPER_SCALE = 8  # pixels: side of the cells in which thresholds are set
 MIN_DEPTH = 9  # of 255 parts of the paper's level: less contrast is not ink
-FLOOR_CELLS = 15  # side of the square of cells whose usual depth is the paper's own
+FLOOR_CELLS = 17  # side of the square of cells whose usual depth is the paper's own; OpenCV's median is fast from 17 on
 FLOOR_LIMIT, FLOOR_ROOM = 3, 3  # times the page's usual depth, and so much more: paper is no rougher anywhere
 FLOOR_GAIN = 3.0  # ink is deeper than the paper's usual depth by this factor
 LOCAL_PART = 0.36  # of the deepest ink nearby: shallower is blur, or the texture of the paper
@@ -65,12 +65,12 @@ def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) 
 
 def floor_of(depth: Image) -> Image:
     """The depth that paper, its texture and the camera's noise reach at each place: uint8, one for each cell."""
-    return _floor(_cells(_halved(depth), depth.shape))
+    return _floor(_cells(_halved(depth)))
 
 
 def mask_above(depth: Image, floor: Image) -> Image:
     """uint8 (h, w): 255 where the depth is above a floor given in cells."""
-    return as_image(cv2.compare(depth, _enlarged(floor, depth.shape), cv2.CMP_GT))
+    return as_image(cv2.compare(depth, enlarged(floor, PAPER_SCALE, depth.shape), cv2.CMP_GT))
 
 
 def ink_of_page(depth: Image, floor: Image | None = None) -> PageInk:
@@ -80,22 +80,26 @@ def ink_of_page(depth: Image, floor: Image | None = None) -> PageInk:
     """
     half = _halved(depth)
     if floor is None:
-        floor = _floor(_cells(half, depth.shape))
-    peak = cv2.dilate(half, np.ones((PAPER_SCALE // 2 + 1, PAPER_SCALE // 2 + 1), np.uint8))
-    deepest = cv2.resize(peak, floor.shape[::-1], interpolation=cv2.INTER_NEAREST)
-    nearby = np.ones((2 * NEARBY + 1, 2 * NEARBY + 1), np.uint8)
-    around = cv2.blur(cv2.dilate(deepest, nearby), (NEARBY, NEARBY))
+        floor = _floor(_cells(half))
+    peak = cv2.dilate(half, _CELL)
+    deepest = np.ascontiguousarray(peak[:: PAPER_SCALE // 2, :: PAPER_SCALE // 2])
+    around = cv2.blur(cv2.dilate(deepest, _NEARBY), (NEARBY, NEARBY))
     least = cv2.max(as_image(cv2.convertScaleAbs(around, alpha=LOCAL_PART)), floor)
-    threshold = _enlarged(as_image(least), depth.shape)
+    threshold = enlarged(as_image(least), PAPER_SCALE, depth.shape)
     return PageInk(depth, threshold, as_image(cv2.compare(depth, threshold, cv2.CMP_GT)))
 
 
+_CELL = np.ones((PAPER_SCALE // 2 + 1, PAPER_SCALE // 2 + 1), np.uint8)
+_NEARBY = np.ones((2 * NEARBY + 1, 2 * NEARBY + 1), np.uint8)
+
+
 def _halved(depth: Image) -> Image:
-    return _reduced(depth, 2)
+    """At half the size, so that whole cells lie in it."""
+    return reduced(_padded(depth, PAPER_SCALE), 2)
 
 
-def _cells(half: Image, shape: tuple[int, ...]) -> Image:
-    size = tuple(max(1, -(-side // PAPER_SCALE)) for side in shape[1::-1])
+def _cells(half: Image) -> Image:
+    size = tuple(2 * side // PAPER_SCALE for side in half.shape[1::-1])
     return as_image(cv2.resize(half, size, interpolation=cv2.INTER_AREA))
 
 
@@ -108,28 +112,31 @@ def _floor(cells: Image) -> Image:
 
 def _hides_in_grey(preview: Image) -> bool:
     """Whether somewhere ink stands out of the paper much more by its colour than by its grey."""
-    small = _reduced(preview, max(1, max(preview.shape) // COARSE_COPY))
+    small = reduced(preview, scale_to(preview, COARSE_COPY))
     grey = as_image(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
     reach = max(3, max(small.shape) // PAPER_REACH | 1)
     by_colour, by_grey = _strayed(small, grey, as_image(cv2.blur(small, (reach, reach))))
-    return _deepest(as_image(cv2.subtract(by_colour, cv2.convertScaleAbs(by_grey, alpha=COLOUR_GAIN)))) > MIN_DEPTH
+    hidden = cv2.subtract(by_colour, cv2.convertScaleAbs(by_grey, alpha=COLOUR_GAIN))
+    deep = cv2.compare(hidden, np.full_like(grey, MIN_DEPTH), cv2.CMP_GT)
+    return cv2.countNonZero(deep) >= grey.size - int(DEEP * (grey.size - 1))
 
 
 def _depth_of(grey: Image) -> tuple[Image, Image | None]:
     longer = max(grey.shape)
-    scale = max(1, longer // FINE_COPY)
-    fine = as_image(cv2.medianBlur(_reduced(grey, scale), PAPER_SMOOTH))
-    coarse = _reduced(fine, max(1, max(fine.shape) // COARSE_COPY))
-    if _is_chalk(_reduced(fine, 2)):
+    scale = scale_to(grey, FINE_COPY)
+    fine = as_image(cv2.medianBlur(reduced(grey, scale), PAPER_SMOOTH))
+    coarser = scale_to(fine, COARSE_COPY)
+    coarse = reduced(fine, coarser)
+    if _is_chalk(reduced(fine, 2)):
         grey, fine, coarse = _inverse(grey), _inverse(fine), _inverse(coarse)
     paper = _paper(fine, round(longer / FINE_REACH / scale) | 1)
-    depth = _depth(grey, _enlarged(paper, grey.shape))
+    depth = _depth(grey, enlarged(paper, scale, grey.shape))
     wide = _paper(coarse, max(3, max(coarse.shape) // PAPER_REACH | 1))
-    lost = cv2.subtract(wide, as_image(cv2.resize(paper, coarse.shape[::-1], interpolation=cv2.INTER_AREA)))
+    lost = cv2.subtract(wide, reduced(paper, coarser))
     missing = cv2.compare(as_image(cv2.divide(lost, wide, scale=255)), np.full_like(wide, WIDE_DEPTH), cv2.CMP_GT)
     if cv2.countNonZero(missing) < WIDE_CELLS:
         return depth, None
-    return depth, _depth(grey, _enlarged(wide, grey.shape))
+    return depth, _depth(grey, enlarged(wide, scale * coarser, grey.shape))
 
 
 def _depth_in_colour(frame: Image, grey: Image) -> Image:
@@ -137,10 +144,10 @@ def _depth_in_colour(frame: Image, grey: Image) -> Image:
 
     The paper's colour is a median: in one channel some ink may be darker than the paper and other ink lighter.
     """
-    coarse = _reduced(frame, max(1, max(grey.shape) // COARSE_COPY))
+    scale = scale_to(frame, COARSE_COPY)
+    coarse = reduced(frame, scale)
     around = max(3, max(coarse.shape) // PAPER_REACH | 1)
-    paper = cv2.resize(cv2.medianBlur(coarse, around), grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    return _strayed(frame, grey, as_image(paper))[0]
+    return _strayed(frame, grey, enlarged(as_image(cv2.medianBlur(coarse, around)), scale, grey.shape))[0]
 
 
 def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
@@ -150,22 +157,45 @@ def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
     """
     light = cv2.divide(grey, cv2.cvtColor(paper, cv2.COLOR_BGR2GRAY), scale=HALF)
     strayed: Image = np.zeros_like(grey)
+    darkest = np.full_like(grey, DARKEST_PAPER)
     for channel, level in zip(cv2.split(frame), cv2.split(paper), strict=True):
         # In a dark channel a grey level would count for much: there it is compared with less of the paper's.
-        least = cv2.max(level, np.full_like(level, DARKEST_PAPER))
+        least = cv2.max(level, darkest)
         expected = cv2.multiply(light, cv2.divide(level, least, scale=255), scale=1 / 255)
         strayed = as_image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
     by_grey = cv2.absdiff(light, np.full_like(light, HALF))
     return tuple(as_image(cv2.convertScaleAbs(part, alpha=255 / HALF)) for part in (strayed, by_grey))  # type: ignore[return-value]
 
 
-def _reduced(grey: Image, scale: int) -> Image:
-    size = (-(-grey.shape[1] // scale), -(-grey.shape[0] // scale))
-    return grey if scale == 1 else as_image(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
+def scale_to(image: Image, side: int) -> int:
+    """The power of two by which an image may be reduced, its longer side not below `side`."""
+    return 1 << max(0, (max(image.shape[:2]) // side).bit_length() - 1)
 
 
-def _enlarged(small: Image, shape: tuple[int, ...]) -> Image:
-    return as_image(cv2.resize(small, shape[1::-1], interpolation=cv2.INTER_LINEAR))
+def reduced(image: Image, scale: int) -> Image:
+    """An image at a part of its size, padded where that does not come out even; scale: a power of two.
+
+    In halves, as OpenCV averages squares of two pixels ten times as fast as any others.
+    """
+    image = _padded(image, scale)
+    for _ in range(scale.bit_length() - 1):
+        size = (image.shape[1] // 2, image.shape[0] // 2)
+        image = as_image(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+    return image
+
+
+def _padded(image: Image, scale: int) -> Image:
+    """An image whose sides are multiples of the scale."""
+    below, beside = -image.shape[0] % scale, -image.shape[1] % scale
+    if not below and not beside:
+        return image
+    return as_image(cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_REPLICATE))
+
+
+def enlarged(small: Image, scale: int, shape: tuple[int, ...]) -> Image:
+    """What was reduced by that scale, at its own size: of that shape."""
+    size = (small.shape[1] * scale, small.shape[0] * scale)
+    return as_image(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)[: shape[0], : shape[1]])
 
 
 def _paper(small: Image, reach: int) -> Image:
@@ -184,11 +214,6 @@ def _is_chalk(small: Image) -> bool:
     # In parts of the light that falls there: a bright page strays by more grey levels than its shadows.
     strayed = ((small - around) / np.maximum(around, DARKEST_LIGHT)).ravel()
     return bool((strayed * strayed).dot(strayed) > 0)
-
-
-def _deepest(depth: Image) -> int:
-    place = int(DEEP * (depth.size - 1))
-    return int(np.partition(depth, place, axis=None)[place])
 
 
 def _depth(grey: Image, paper: Image) -> Image:

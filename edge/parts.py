@@ -53,12 +53,13 @@ class Components:
         windows, numbers = [self.windows[k] for k in some], [self.numbers[k] for k in some]
         return Components(self.boxes[indices], self.areas[indices], windows, numbers)
 
-    def pixels(self, index: int) -> NDArray[np.bool_]:
-        """bool, as large as its box: where one component is."""
+    def draw(self, index: int, mask: Image, left: int, top: int) -> None:
+        """Sets a component's pixels to 255 in a part of the page, uint8 (h, w), that begins at left, top."""
         x, y, width, height = self.boxes[index].tolist()
-        left, top, labels = self.windows[index]
-        own: NDArray[np.bool_] = labels[y - top : y - top + height, x - left : x - left + width] == self.numbers[index]
-        return own
+        x0, y0, labels = self.windows[index]
+        own = labels[y - y0 : y - y0 + height, x - x0 : x - x0 + width]
+        part = mask[y - top : y - top + height, x - left : x - left + width]
+        np.copyto(part, 255, where=own == self.numbers[index])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +82,15 @@ class Parts:
         x1, y1 = min(columns, x + width + 1), min(rows, y + height + 1)
         mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
         for member in self.members[index]:
-            left, top, w, h = self.components.boxes[member].tolist()
-            mask[top - y0 : top - y0 + h, left - x0 : left - x0 + w] |= self.components.pixels(member).view(np.uint8)
+            self.components.draw(member, mask, x0, y0)
         depth = self.ink.depth[y0:y1, x0:x1]
         typical = cv2.mean(depth, mask)[0]
-        threshold = float(self.ink.threshold[(y0 + y1) // 2, (x0 + x1) // 2])
+        threshold = self.ink.threshold.item((y0 + y1) // 2, (x0 + x1) // 2)
         middle = max(RAMP_PART * typical, min(threshold, typical / 2))
         width_of_ramp = SOFTNESS * typical
-        ramp = cv2.convertScaleAbs(
-            cv2.subtract(depth, np.full_like(depth, max(0, round(middle - width_of_ramp / 2)))),
-            alpha=255 / max(width_of_ramp, 1),
-        )
-        near = cv2.dilate(mask * 255, _CROSS)
+        gain = 255 / max(width_of_ramp, 1)
+        ramp = cv2.addWeighted(depth, gain, depth, 0, -gain * max(0, round(middle - width_of_ramp / 2)))
+        near = cv2.dilate(mask, _CROSS)
         return Region(x0, y0, x1 - x0, y1 - y0, as_image(cv2.bitwise_and(ramp, near))), typical
 
 
@@ -108,7 +106,7 @@ def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:
     if components is None:
         return None
     boxes, areas = components.boxes, components.areas
-    longer = boxes[:, 2:].max(axis=1)
+    longer = np.maximum(boxes[:, 2], boxes[:, 3])
     height, width = mask.shape
     wanted = (longer >= BAR_PART * smallest) & (areas >= longer)
     wanted &= (boxes[:, 2] < LARGEST * width) | (boxes[:, 3] < LARGEST * height)
@@ -142,22 +140,23 @@ def _components(mask: Image, least: float) -> Components | None:
     inky = np.flatnonzero(cells.astype(np.bool_))
     ink = np.bincount(labels.ravel()[inky], cells.ravel()[inky])[1:] * (CELL * CELL / 255)
     boxes = stats[:, :4] * CELL
-    kept = np.flatnonzero((ink >= ROUNDED * least) & (boxes[:, 2:].max(axis=1) >= least))
-    if WINDOW_COST * kept.size + int(boxes[kept, 2:].prod(axis=1, dtype=np.int64).sum()) > mask.size:
+    kept = np.flatnonzero((ink >= ROUNDED * least) & (np.maximum(boxes[:, 2], boxes[:, 3]) >= least)).tolist()
+    places = boxes[kept].tolist()
+    if WINDOW_COST * len(kept) + sum(box[2] * box[3] for box in places) > mask.size:
         windows = [(0, 0, mask)]
     else:
-        windows = [_window(mask, labels, int(k) + 1, boxes[k].tolist()) for k in kept]
+        windows = [_window(mask, labels, k + 1, box) for k, box in zip(kept, places, strict=True)]
     found = [_labelled(window) for _, _, window in windows]
     counts = [len(stats) for _, stats in found]
     if not 0 < sum(counts) <= MAX_COMPONENTS:
         return None
     stats = np.concatenate([stats for _, stats in found])
     boxes = stats[:, :4] + np.repeat(np.array([(x, y, 0, 0) for x, y, _ in windows], np.int32), counts, axis=0)
-    places = [(x, y, labels) for (x, y, _), (labels, _) in zip(windows, found, strict=True)]
+    labelled = [(x, y, labels) for (x, y, _), (labels, _) in zip(windows, found, strict=True)]
     return Components(
         boxes,
         stats[:, cv2.CC_STAT_AREA],
-        [place for place, count in zip(places, counts, strict=True) for _ in range(count)],
+        [window for window, count in zip(labelled, counts, strict=True) for _ in range(count)],
         [number for count in counts for number in range(1, count + 1)],
     )
 
@@ -191,7 +190,7 @@ def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]
     joined = boxes.copy()
     home = np.arange(len(boxes))
     for k in np.argsort(boxes[:, 2] * boxes[:, 3]):
-        x, y, w, h = (int(v) for v in joined[k])
+        x, y, w, h = joined[k].tolist()
         if h > PART_HEIGHT * usual:
             continue
         left, top, right, bottom = joined[:, 0], joined[:, 1], joined[:, 0] + joined[:, 2], joined[:, 1] + joined[:, 3]

@@ -71,14 +71,19 @@ def to_glyph(region: Region) -> Image:
 
 def glyph_and_stroke(region: Region) -> tuple[Image, float]:
     """The glyph, uint8 (28, 28), of a region's ink, and the mean width of its strokes in pixels of the region."""
-    mask, binary = _trimmed(region.mask)
+    # No pen is so fine that it would fade so soon, and to widen strokes at the size of a whole page takes long.
+    mask, scale = region.mask, 1.0
+    if max(mask.shape) > FRAME_SIDE:
+        scale = FRAME_SIDE / max(mask.shape)
+        mask = _shrink(mask, scale)
+    mask, binary = _trimmed(mask)
     longer = max(mask.shape)
     stroke = stroke_width(binary)
     mask = _with_min_stroke(mask, binary, MIN_STROKE / (BOX_SIZE / longer) - stroke)
     if longer > SUPERSAMPLING * BOX_SIZE * 2:
         # A fine pen would fade in a reduced picture, so its strokes were widened at full resolution.
         mask = _shrink(mask, SUPERSAMPLING * BOX_SIZE / max(mask.shape))
-    return _centred(_shrink(mask, BOX_SIZE / max(mask.shape))), stroke
+    return _centred(_shrink(mask, BOX_SIZE / max(mask.shape))), stroke / scale
 
 
 def _trimmed(mask: Image) -> tuple[Image, Image]:

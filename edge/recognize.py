@@ -164,7 +164,7 @@ def read_page(
     found = _without_surroundings(found)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
-        back = back @ np.linalg.inv(np.vstack([turn, (0, 0, 1)]))
+        back = back @ np.vstack([cv2.invertAffineTransform(turn), (0, 0, 1)])
     return _in_lines(found, labels, threshold, back[:2], (page.width, page.height))
 
 
@@ -468,8 +468,8 @@ def _box(region: Region, back: NDArray[np.float64], size: tuple[int, int]) -> Bo
 
     back: (2, 3), from the region's pixels to those.
     """
-    if back[0, 1] == 0:
-        (across, _, right_by), (_, down, down_by) = back.tolist()
+    (across, tilted, right_by), (_, down, down_by) = back.tolist()
+    if tilted == 0:
         xs = [(region.x + side) * across + right_by for side in (0, region.width)]
         ys = [(region.y + side) * down + down_by for side in (0, region.height)]
     else:

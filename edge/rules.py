@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.page import floor_of, ink_of_page, mask_above
+from edge.page import PAPER_SCALE, enlarged, floor_of, ink_of_page, mask_above, reduced
 from edge.segment import as_image
 
 Image = NDArray[np.uint8]
@@ -186,7 +186,7 @@ def _erased(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Ima
         share = cv2.boxFilter(own, cv2.CV_16U, along, normalize=False)
         mean = cv2.divide(total, share, scale=255, dtype=cv2.CV_8U)  # 0 where there is no share
         usual = as_image(cv2.add(usual, cv2.bitwise_and(mean, lines[axis])))
-    room = cv2.resize(floor, depth.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    room = enlarged(floor, PAPER_SCALE, depth.shape)
     least = cv2.addWeighted(usual, DEEPER, room, DEEPER_ROOM, 0)
     line = cv2.bitwise_and(cv2.compare(depth, least, cv2.CMP_LE), both)
     plain = as_image(cv2.subtract(depth, line))
@@ -250,7 +250,7 @@ def _cell_sides(ink: Image, flat: Image, height: float, frame: _Frame) -> Image:
         gaps = middles - middles[k]
         left, right = np.maximum(lefts, lefts[k]), np.minimum(rights, rights[k])
         fits = (gaps >= BOX_HEIGHT[0] * height) & (gaps <= BOX_HEIGHT[1] * height) & ~(rules & rules[k])
-        fits &= right - left >= BOX_WIDTH * height
+        fits &= (right - left >= BOX_WIDTH * height) & (sides[:, 1] > sides[k, 1] + sides[k, 3])
         if fits.any():
             other = int(fits.argmax())
             margin = round(BOX_ENDS * gaps[other])
@@ -290,15 +290,15 @@ def _without_boxes(depth: Image, smallest: float) -> Image:
 
 def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     """What may be lines on a copy reduced by LOOK_SCALE, None if nothing."""
-    size = tuple(max(1, -(-side // LOOK_SCALE)) for side in depth.shape[1::-1])
-    look = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
-    least = cv2.resize(floor, size, interpolation=cv2.INTER_LINEAR)
+    look = reduced(depth, LOOK_SCALE)
+    least = enlarged(floor, PAPER_SCALE // LOOK_SCALE, look.shape)
     small = as_image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
     count, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(small, 8, cv2.CV_32S, cv2.CCL_GRANA)
     if count < 2:
         return None
-    boxes, areas = np.asarray(statistics)[1:, :4].astype(np.float64), np.asarray(statistics)[1:, 4]
-    extent = boxes[:, 2:].max(axis=1)
+    stats = np.asarray(statistics, np.int32)[1:]
+    widths, heights, areas = stats[:, 2], stats[:, 3], stats[:, 4]
+    extent = np.maximum(widths, heights)
 
     def drawn_thin(large: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which of the large ones have thin strokes; on most pages none is large, and nothing has to be measured."""
@@ -311,15 +311,14 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
         return large & thin
 
     nets = drawn_thin(extent > NET_PART * max(small.shape))
-    plain = ~nets & (boxes[:, 3] * LOOK_SCALE >= smallest) & (areas >= 3)
-    height = _usual(boxes[plain, 3]) if plain.any() else 0.0
-    if height:
-        nets |= drawn_thin((extent > NET_HEIGHTS * height) & ~nets)
-    fill = areas / np.maximum(boxes[:, 2] * boxes[:, 3], 1)
-    open_ones = ~nets & (boxes[:, 2:].min(axis=1) * LOOK_SCALE >= BOX_HEIGHTS * smallest) & (fill < BOX_FILL)
-    for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT]:
-        x, y, w, h = (int(v) for v in boxes[k])
-        nets[k] = _is_box(as_image((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8)))
+    plain = heights[~nets & (heights * LOOK_SCALE >= smallest) & (areas >= 3)]
+    if plain.size:
+        nets |= drawn_thin((extent > NET_HEIGHTS * _usual(plain.astype(np.float64))) & ~nets)
+    open_ones = ~nets & (np.minimum(widths, heights) * LOOK_SCALE >= BOX_HEIGHTS * smallest)
+    open_ones &= areas < BOX_FILL * (widths * heights)
+    for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT].tolist():
+        x, y, w, h, _ = stats[k].tolist()
+        nets[k] = _is_box((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8))
     chosen = np.flatnonzero(nets) + 1
     if not chosen.size:
         return None
@@ -411,8 +410,7 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
         own = as_image((np.asarray(labels)[y : y + h, x : x + w] == k).view(np.uint8) * 255)
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
         edges = own[: bands[0]], own[-bands[0] :], own[:, : bands[1]].T, own[:, -bands[1] :].T
-        covers = sorted(float(edge.any(axis=0).mean()) for edge in edges)
-        if covers[1] < SIDE_COVER or covers[0] < (SIDE_COVER if w < ROW * h else SIDE_LEFT):
+        if not _are_sides(edges, SIDE_COVER if w < ROW * h else SIDE_LEFT):
             continue
         if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
             continue  # nothing in it: a square 0
@@ -429,6 +427,18 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
         flat[y : y + h, x : x + w] |= as_image(lying[across] * 255)
         upright[y : y + h, x : x + w] |= as_image(standing[down] * 255)
     return (flat, upright) if some else None
+
+
+def _are_sides(edges: Sequence[Image], least: float) -> bool:
+    """Whether ink, uint8 (h, w), runs along all these edges of a component; along one it may cover no more than
+    `least`."""
+    one_short = False
+    for edge in edges:
+        cover = np.count_nonzero(edge.any(axis=0)) / edge.shape[1]
+        if cover < least or (one_short and cover < SIDE_COVER):
+            return False
+        one_short |= cover < SIDE_COVER
+    return True
 
 
 def _without_crossings(mask: Image, lines: Image, axis: int) -> Image:

@@ -119,11 +119,13 @@ def _runs(doubts: Sequence[Doubt], heights: Sequence[float]) -> list[list[int]]:
 
 def _are_neighbours(one: Region, other: Region, height: float) -> bool:
     """Whether two regions stand side by side in a line of digits so high, or one may be a piece of the other."""
-    across = max(one.x, other.x) - min(one.x + one.width, other.x + other.width)
     down = max(one.y, other.y) - min(one.y + one.height, other.y + other.height)
+    if down > PIECE_GAP * height:
+        return False
+    across = max(one.x, other.x) - min(one.x + one.width, other.x + other.width)
     lower, higher = sorted((one.height, other.height))
     beside = across <= RUN_GAP * height and -down >= BESIDE_COMMON * lower
-    return beside or (across < 0 and down <= PIECE_GAP * height and lower < PIECE_HEIGHT * higher)
+    return beside or (across < 0 and lower < PIECE_HEIGHT * higher)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +176,8 @@ def _line_image(depth: Image, turn: Matrix | None, window: _Window) -> tuple[Ima
     there = np.array([[scale, 0.0, -window.left * scale], [0.0, scale, -top * scale], [0.0, 0.0, 1.0]])
     whole = there if turn is None else there @ np.vstack([turn, (0, 0, 1)])
     # Pixels are squares: their middles lie half a pixel off.
-    half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
-    whole = np.linalg.inv(half) @ whole @ half
-    image = cv2.warpAffine(depth, whole[:2], (width * more, LINE_HEIGHT * more), flags=cv2.INTER_LINEAR)
+    whole = whole[:2] + [[0.0, 0.0, part - 0.5] for part in whole[:2, :2].sum(axis=1) / 2]
+    image = cv2.warpAffine(depth, whole, (width * more, LINE_HEIGHT * more), flags=cv2.INTER_LINEAR)
     if more > 1:
         image = cv2.resize(image, (width, LINE_HEIGHT), interpolation=cv2.INTER_AREA)
     paper = PAPER_PART * window.depth

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edge.capture import Folder, Frame, turned
-from edge.errors import SourceError
+from edge.errors import EdgeDigitsError, SourceError
 
 FAILED_MARK = "failed "  # stands before the state of a picture that could not be read
 FORGOTTEN = ""  # the state of a picture that is no longer there: one that is put back is read again
@@ -126,7 +126,8 @@ class Inbox:
             # It is remembered, so it is not read twice; the next start tries again.
             _log.warning("%s: cannot be moved to %s: %s", path, folder, error.strerror or error)
             return
-        self._pictures.mark_picture(self._key(path), FORGOTTEN)
+        with suppress(EdgeDigitsError):  # then one that is put back is not read again
+            self._pictures.mark_picture(self._key(path), FORGOTTEN)
 
 
 def move(path: str, target: str) -> str:

@@ -267,7 +267,6 @@ class Loop:
         if frame.path is None:
             log.warning("a frame cannot be read: %s", reason)
             return
-        log.warning("%s: %s", frame.path, reason)
         try:
             self._inbox.failed(frame.path, reason)
         except StoreError as error:

@@ -19,20 +19,18 @@ Points = tuple[tuple[float, float], ...]
 DIGITS = 6  # of the number: at one step in 5 seconds it takes 58 days to come round
 STEP_SECONDS = 5.0  # from one number to the next
 
-# Colours are blue, green, red, 0 to 255.
+# Colours are blue, green, red, 0 to 255. A darker desk, or a shadow on it, has edges that the reader looks at twice:
+# reading would take twice as long.
 PAPER = (222.0, 234.0, 240.0)
 DESK = (164.0, 187.0, 205.0)
 INK = (104.0, 52.0, 34.0)
-RULE = (214.0, 200.0, 186.0)
 
 CARD = (0.92, 0.86)  # width and height of the sheet, parts of the picture's
 TILT = -1.2  # degrees by which the sheet lies askew, clockwise
 CORNER = 0.03  # radius of the sheet's corners, part of the picture's height
-SHADOW = 0.022  # width of the sheet's shadow, part of the picture's height
-SHADOW_DEPTH = 0.24  # of the light that it takes away
 DARKEST = 0.68  # light in the corner farthest from the lamp, part of that at the lamp
 LAMP = (0.32, 0.22)  # where the light falls, parts of the picture
-STREAKS = 4.0  # grey levels, standard deviation: of the desk's wood
+STREAKS = 2.0  # grey levels, standard deviation: of the desk's wood
 STREAK_LENGTH, STREAK_WIDTH = 0.08, 0.0025  # parts of the picture's width and height
 GRAIN = 1.6  # grey levels, standard deviation: of the paper itself
 NOISE = 2.2  # grey levels, standard deviation: of the camera, new in every frame
@@ -356,13 +354,11 @@ def _light(width: int, height: int) -> NDArray[np.float32]:
 def _blank(width: int, height: int, light: NDArray[np.float32], rng: np.random.Generator) -> Image:
     """The sheet on the desk with nothing on it, uint8 (height, width, 3), darker by NOISE_PEAK."""
     card = _card(width, height)
-    fall = round(SHADOW * height / 2)
-    shadow = SHADOW_DEPTH * np.roll(cv2.GaussianBlur(card, (0, 0), SHADOW * height), (fall, fall), (0, 1))
     paper = GRAIN * _speckle(rng, width, height, 1.0, 1.0)
     wood = STREAKS * _speckle(rng, width, height, STREAK_LENGTH * width, STREAK_WIDTH * height)
     blank = np.empty((height, width, 3), np.uint8)
     for channel in range(3):
-        desk = (DESK[channel] + wood) * (1 - shadow)
+        desk = DESK[channel] + wood
         blank[..., channel] = np.clip((desk + (PAPER[channel] + paper - desk) * card) * light - NOISE_PEAK, 0, 255)
     return blank
 

@@ -14,7 +14,7 @@ from edge import capture
 from edge.capture import Frame, opened
 from edge.daemon import inbox as module
 from edge.daemon.inbox import Inbox, move
-from edge.errors import SourceError
+from edge.errors import EdgeDigitsError, SourceError
 from tests.edge.frames import page
 
 PNG = cv2.imencode(".png", page("4071"))[1].tobytes()
@@ -222,6 +222,23 @@ def test_what_cannot_be_moved_stays_and_is_not_read_twice(
             assert quiet(inbox)
     assert (folder / "a.png").exists()
     assert caplog.messages == [f"{folder / 'a.png'}: cannot be moved to {folder / 'done'}: No space left on device"] * 2
+
+
+def test_a_store_that_is_full_keeps_no_picture_from_being_moved(
+    folder: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(folder / "a.png")
+    with opened(Inbox(str(folder), memory, done=str(folder / "done"))) as inbox:
+        frame = one(inbox)
+        commit(inbox, memory, frame)
+
+        def full(path: str, state: str) -> None:
+            raise EdgeDigitsError("the disk is full")
+
+        monkeypatch.setattr(memory, "mark_picture", full)
+        inbox.done(path_of(frame))
+        assert os.listdir(folder / "done") == ["a.png"]
+        assert quiet(inbox, 0.2)
 
 
 def test_impossible_folders_are_one_clear_error(folder: Path, memory: Memory, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.page import ink_of_page
-from edge.rules import without_rules
+from edge.rules import _cell_sides, _Frame, without_rules
 from tests.edge.sheets import Sheet
 
 SMALLEST = 12.0  # pixels
@@ -136,6 +136,13 @@ def test_a_digit_that_touches_its_cell_stays() -> None:
     plain = sheet.marks.copy()
     sheet.box(62, 120, 6 * 42, 51, cells=6)
     check_only_lines_went(plain, *without_rules(depth_of(sheet), SMALLEST), least=0.8)
+
+
+def test_between_lines_whose_heights_overlap_stands_nothing() -> None:
+    flat = np.zeros((120, 240), np.uint8)
+    for y, x in ((20, 120), (37, 70)):  # each goes on lower from there
+        flat[y : y + 3, 20:x] = flat[y : y + 23, x - 2 : x + 2] = flat[y + 20 : y + 23, x:220] = 255
+    assert not _cell_sides(flat, flat, 20.0, _Frame(flat.shape, None)).any()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (7, 3), (40, 2000)])

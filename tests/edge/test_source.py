@@ -40,6 +40,13 @@ def test_other_files_and_hidden_ones_are_passed_over(tmp_path: Path) -> None:
     assert names(tmp_path, list(find([str(tmp_path)]))) == ["a.png"]
 
 
+def test_folders_that_are_left_out_are_not_searched_by_whatever_name(tmp_path: Path) -> None:
+    touch(*(tmp_path / name for name in ("a.png", "done/b.png", "sub/done/c.png", "sub/failed/d.png")))
+    (tmp_path / "link").symlink_to(tmp_path / "done")
+    without = [str(tmp_path / "sub" / ".." / "done"), str(tmp_path / "sub" / "failed"), str(tmp_path / "missing")]
+    assert names(tmp_path, list(find([str(tmp_path)], without=without))) == ["a.png", "sub/done/c.png"]
+
+
 def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path / "notes.txt")
     assert list(find([str(tmp_path)])) == [Found(str(tmp_path), "no pictures in this folder")]
