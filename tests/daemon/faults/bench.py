@@ -1,6 +1,8 @@
 """What every fault has: a daemon with a camera, a broker and people who look, and the account of what they saw."""
 
 import json
+import re
+import shutil
 import signal
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +19,7 @@ from tests.daemon.faults.result import Result
 TOPIC = "faults"
 DELIVERED_SECONDS = 90.0  # for an outbox to empty: the longest wait between two tries is a minute
 FROZEN_SECONDS = 1.0
+LOGS = "edge-digits-faults-"
 
 
 class KeptBroker(Broker):
@@ -101,7 +104,15 @@ class Bench:
                 self._compare(all_delivered=False)
             return isinstance(error, CampaignError)
         finally:
+            self._keep_log()
             self._ends.close()
+
+    def _keep_log(self) -> None:
+        """Where something is wrong, somebody will want to read on."""
+        if self.result.trouble:
+            kept = Path(tempfile.gettempdir()) / f"{LOGS}{re.sub(r'[^a-z0-9]+', '-', self.result.fault.lower())}.log"
+            shutil.copy(self.daemon.log, kept)
+            self.result.notes.append(f"the daemon's log is kept: {kept}")
 
     def start(self) -> float:
         """Starts the daemon; seconds until it was ready."""

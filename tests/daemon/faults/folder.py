@@ -14,8 +14,8 @@ from tests.daemon.faults.result import Result
 
 FAULT = "kill -9 while a folder fills"
 LATEST_SECONDS = 1.5  # after it is ready
-PAUSE_SECONDS = 0.05  # between two pictures
-TAKEN_SECONDS = 120.0  # for all pictures to be read in the end
+PAUSE_SECONDS = 0.2  # between two pictures
+TAKEN_SECONDS = 180.0  # for all pictures to be read in the end
 
 
 def run(seed: int, kills: int) -> Result:

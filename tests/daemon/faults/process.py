@@ -159,9 +159,14 @@ class Daemon:
                     self._account.see("stdout", json.loads(line))
 
     def mistakes(self) -> list[str]:
-        """Lines of its log that should never be there."""
+        """Lines of its log that should never be there; of a traceback its last line."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return [line for line in lines if any(mistake in line for mistake in MISTAKES)]
+        found = []
+        for place, line in enumerate(lines):
+            if any(mistake in line for mistake in MISTAKES):
+                rest = (later for later in lines[place + 1 :] if not later.startswith(" "))
+                found.append(f"{line} ... {next(rest, '')}" if line.endswith("(most recent call last):") else line)
+        return found
 
     # Asking it
 
