@@ -75,7 +75,7 @@ class Service:
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(
+            raise StoreError(
                 f"{self.state}: cannot be made: {error.strerror or error}; device.state names another folder"
             ) from None
 

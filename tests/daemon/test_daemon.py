@@ -193,9 +193,19 @@ def test_two_daemons_do_not_share_a_database(tmp_path) -> None:
     with daemon(tmp_path) as running:
         running.until(lambda: running.get("/api/health"))
         second = run("--config", str(running.config))
-        assert second.returncode == 2
+        # Not 2, which the unit takes for a mistake that no further start can help.
+        assert second.returncode == 1
         (line,) = second.stderr.strip().splitlines()[-1:]
         assert "another" in line
+
+
+def test_a_state_folder_that_is_not_there_yet_is_tried_again_by_systemd(tmp_path) -> None:
+    (tmp_path / "disk").touch()
+    config = tmp_path / "daemon.toml"
+    config.write_text(f'[device]\nstate = "{tmp_path}/disk/state"\n[http]\nenabled = false\n')
+    ended = run("--config", str(config))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"edge-digits: {tmp_path}/disk/state: cannot be made: ")
 
 
 @pytest.mark.parametrize(
