@@ -160,6 +160,8 @@ def _reload(service: "Service") -> None:
         log.error("the configuration stays as it was")
     except EdgeDigitsError as error:
         log.error("%s; the configuration stays as it was", error)
+    except Exception:
+        log.exception("internal error; the configuration stays as it was")
     finally:
         systemd.notify("READY=1")
 

@@ -179,6 +179,30 @@ def test_a_changed_configuration_comes_in_force_and_a_mistaken_one_does_not(tmp_
         assert read["name"] == "number" and read["value"] == read["text"]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda text, folder: text.replace('"synthetic"', f'"video"\nlocation_file = "{folder}/empty"'),
+            "its first line is empty",
+        ),
+        (lambda text, folder: f'{text}[webhook]\nurl = "http://user:word@localhost/"\n', "are not sent"),
+        (lambda text, folder: f"{text}[gpio]\nlamp = 17\n", "gpio.lamp is 17"),
+    ],
+    ids=["source", "webhook", "pin"],
+)
+def test_what_turns_out_to_be_wrong_when_it_starts_leaves_everything_as_it_was(tmp_path, change, said) -> None:
+    (tmp_path / "empty").write_text("\n")
+    with daemon(tmp_path) as running:
+        running.until(lambda: running.get("/api/latest")["record"])
+        running.config.write_text(change(running.base, tmp_path))
+        running.process.send_signal(signal.SIGHUP)
+        running.until(lambda: any(said in line and "stays as it was" in line for line in running.log))
+        sequence = running.get("/api/latest")["record"]["sequence"]
+        running.until(lambda: running.get("/api/latest")["record"]["sequence"] > sequence)
+        assert running.get("/api/health")["status"] == "ok"
+
+
 def test_a_restart_goes_on_where_it_was(tmp_path) -> None:
     sequences = []
     for _ in range(2):
