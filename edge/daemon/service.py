@@ -76,7 +76,7 @@ class Service:
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(
+            raise StoreError(
                 f"{self.state}: cannot be made: {error.strerror or error}; device.state names another folder"
             ) from None
 
@@ -164,11 +164,20 @@ class Service:
         self.is_stuck = self.is_stuck or any(thread.name == PICTURE_THREAD for thread in threading.enumerate())
 
     def _keep_house(self) -> None:
+        failed = False
         while not self._ending.wait(TIDY_SECONDS):
             try:
                 self.store.tidy()
             except StoreError as error:
-                self.live.report("store", FAILED, str(error))
+                failed = True
+                if self.live.report("store", FAILED, str(error)):
+                    log.error("%s", error)
+            except Exception:  # a mistake must not let the database grow for the rest of the year
+                log.exception("keeping the database small failed")
+            else:
+                if failed:
+                    self.live.report("store", WORKING)
+                failed = False
 
     # A new configuration
 
@@ -182,19 +191,34 @@ class Service:
         model = [getattr(new.reading, key) != getattr(old.reading, key) for key in _READER_KEYS]
         reader = _reader(new) if any(model) else self.reader
         with self._changing:
-            anew = {name for name, sections in _SECTIONS.items() if _differ(old, new, sections)}
-            self._stop_beside(anew)
-            rereads = reader is not self.reader or _differ(old, new, ("source", "gpio"))
-            if rereads:
-                self._stop_reading()
-            self.settings, self.reader, self._watched = new, reader, watched
-            self.store.configure(new.store)
-            if rereads:
-                self._start_reading()
-            elif self._loop is not None:
-                self._loop.configure(new.reading, new.store, watched)
-            self._start_beside()
-            self._fields_changed()
+            before = (old, self.reader, self._watched)
+            try:
+                self._change(new, reader, watched)
+            except Exception:  # a source, a pin or an address that cannot be: nothing may stay half changed
+                self._change_back(*before)
+                raise
+
+    def _change(self, new: Settings, reader: DigitReader, watched: Watched) -> None:
+        old = self.settings
+        self._stop_beside({name for name, sections in _SECTIONS.items() if _differ(old, new, sections)})
+        rereads = reader is not self.reader or _differ(old, new, ("source", "gpio")) or self._loop_thread is None
+        if rereads:
+            self._stop_reading()
+        self.settings, self.reader, self._watched = new, reader, watched
+        self.store.configure(new.store)
+        if rereads:
+            self._start_reading()
+        elif self._loop is not None:
+            self._loop.configure(new.reading, new.store, watched)
+        self._start_beside()
+        self._fields_changed()
+
+    def _change_back(self, old: Settings, reader: DigitReader, watched: Watched) -> None:
+        try:
+            self._change(old, reader, watched)
+        except Exception:
+            log.exception("what worked before works no more; the daemon ends, to be started again")
+            os._exit(1)
 
     # What the parts ask for
 
