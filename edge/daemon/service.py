@@ -6,7 +6,7 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from edge.daemon.config import state_folder, watched_of
 from edge.daemon.follow import Follower
 from edge.daemon.gpio import Button, Lamp
 from edge.daemon.health import device_facts
-from edge.daemon.live import FAILED, WORKING, Live
+from edge.daemon.live import FAILED, WAITING, WORKING, Live
 from edge.daemon.loop import Loop
 from edge.daemon.protocol import NoReadingError, Record
 from edge.daemon.settings import FieldSettings, Settings
@@ -30,6 +30,7 @@ TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
 PICTURE_THREAD = "picture"  # reads a picture that was sent in, for as long as that takes
 SINKS = ("mqtt", "webhook", "stdout")
 END_SECONDS = 0.8  # for each part to end
+LOOP_SECONDS = 0.5  # for the loop to end its turn: with this all ends within two seconds
 
 log = logging.getLogger("edge_digits.daemon")
 
@@ -81,9 +82,10 @@ class Service:
 
     def start(self) -> None:
         """Starts everything; what fails from here on is tried again and said by health()."""
+        self.live.report("source", WAITING, "it is not opened yet")
         with self._changing:
+            self._start_beside()  # first: a new sink gets what is recorded once it is known, and that is everything
             self._start_reading()
-            self._start_beside()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
 
     def _start_reading(self) -> None:
@@ -117,14 +119,19 @@ class Service:
             log.exception("internal error; the daemon ends")
             os._exit(1)
 
-    def _stop_reading(self) -> None:
+    def _stop_reading(self, beside: Collection[str] = ()) -> None:
+        """Ends the loop, then the parts of these names, which hand over what it read last, while the source ends."""
+        deadline = time.monotonic() + END_SECONDS
         if self._loop is not None:
             self._loop.stop()
         if self._follower is not None:
-            self._follower.stop(END_SECONDS)
-            self.is_stuck = self.is_stuck or self._follower.is_stuck
+            self._follower.stop(0)
         if self._loop_thread is not None:
-            self._loop_thread.join(END_SECONDS)
+            self._loop_thread.join(LOOP_SECONDS)
+        self._stop_beside(beside)
+        if self._follower is not None:
+            self._follower.stop(max(0.0, deadline - time.monotonic()))
+            self.is_stuck = self.is_stuck or self._follower.is_stuck
         if self._lamp is not None:
             self._lamp.close()
         self._lamp = None
@@ -139,7 +146,7 @@ class Service:
                 part.start()
                 self._beside[name] = part
 
-    def _stop_beside(self, names: set[str]) -> None:
+    def _stop_beside(self, names: Collection[str]) -> None:
         stopped = [self._beside.pop(name) for name in names if name in self._beside]
         # All at once: each may need its time.
         threads = [threading.Thread(target=part.stop, args=(END_SECONDS,), daemon=True) for part in stopped]
@@ -152,8 +159,7 @@ class Service:
         """Ends everything within two seconds, what was read recorded and flushed."""
         self._ending.set()
         with self._changing:
-            self._stop_reading()
-            self._stop_beside(set(self._beside))
+            self._stop_reading(set(self._beside))
             self.store.close()
         self.is_stuck = self.is_stuck or any(thread.name == PICTURE_THREAD for thread in threading.enumerate())
 

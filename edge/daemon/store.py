@@ -78,6 +78,8 @@ class Store:
 
     set_aside: Path | None = None
     """Where a damaged database was put, if that happened since the start; a new one began in its place."""
+    corrected: int = 0
+    """How many corrections were made since the start."""
     identity: str
     """Tells this database from all others; in every record's id."""
 
@@ -411,6 +413,7 @@ class Store:
             )
 
         self._write(insert)
+        self.corrected += 1
 
     def corrections(self, sequence: int) -> list[Correction]:
         """Of a record, in their order. Raises StoreError."""

@@ -239,15 +239,17 @@ def test_a_refused_value_is_recorded_with_its_reason(reader, store) -> None:
         assert field["reason"] == "10.6 is less than 90.5 before"
 
 
-def test_a_full_disk_is_said_and_the_reading_is_recorded_once_there_is_room(reader, store, monkeypatch) -> None:
+@pytest.mark.parametrize("when", ["interval", "change"])
+def test_a_full_disk_is_said_and_the_reading_is_recorded_once_there_is_room(reader, store, monkeypatch, when) -> None:
     live = Live()
+    settings = replace(FAST, when=when)
     add = store.add
 
     def fail(*_: object, **__: object) -> dict[str, object]:
         raise StoreError("the disk is full: nothing is recorded until there is space")
 
     monkeypatch.setattr(store, "add", fail)
-    with running(reader, Script(sheet("31")), store, live=live) as loop:
+    with running(reader, Script(sheet("31")), store, settings, live=live) as loop:
         until(lambda: "store" in live.parts and live.parts["store"].state == FAILED)
         with pytest.raises(StoreError):
             loop.request("a test", 10)
@@ -342,8 +344,8 @@ def test_frames_are_counted_on_from_one_loop_to_the_next(reader, store) -> None:
     for _ in range(2):
         before = 0 if live.seen is None else live.seen.number
         with running(reader, Script(sheet("7")), store, live=live):
-            until(lambda b=before: live.seen is not None and live.seen.number > b + 3)
-        assert live.seen is not None and live.seen.number > before + 3
+            until(lambda b=before: live.seen is not None and live.seen.number > b + 1)
+        assert live.seen is not None and live.seen.number > before + 1
 
 
 def test_a_picture_that_comes_into_a_folder_answers_a_request(reader, store, tmp_path) -> None:
@@ -393,3 +395,40 @@ def test_no_digit_in_view_is_a_reading_too(reader, store) -> None:
         until(lambda: texts(store) == ["15"])
         frames.image = cv2.GaussianBlur(sheet(""), (0, 0), 3)
         until(lambda: texts(store) == ["15", ""])
+
+
+def test_a_picture_that_differs_by_noise_alone_is_not_read_again_once_all_votes_are_cast(reader, store) -> None:
+    live, rng = Live(), np.random.default_rng(0)
+    frames = Noisy(sheet("472"), rng)
+    with running(reader, frames, store, live=live):
+        until(lambda: texts(store) == ["472"] and live.seen is not None and live.seen.number >= FAST.frames)
+        given = frames.given
+        until(lambda: frames.given > given + 20)
+        assert live.seen is not None and live.seen.number <= FAST.frames + 1
+        frames.image = sheet("478")
+        until(lambda: texts(store) == ["472", "478"])
+
+
+@pytest.mark.parametrize("when", ["interval", "change"])
+def test_who_watches_gets_new_frames_of_a_picture_that_stays_the_same(reader, store, when) -> None:
+    live = Live()
+    with running(reader, Script(sheet("472")), store, replace(FAST, when=when), live=live):
+        until(lambda: texts(store) == ["472"])
+        for _ in range(FAST.frames + 2):
+            number = 0 if live.seen is None else live.seen.number
+            assert live.wait(number, 20) is not None
+    assert texts(store) == ["472"]
+
+
+class Noisy(Script):
+    """A camera whose every frame has its own noise."""
+
+    def __init__(self, image: np.ndarray, rng: np.random.Generator) -> None:
+        super().__init__(image)
+        self._rng = rng
+
+    def newest(self, timeout: float) -> Frame | None:
+        frame = super().newest(timeout)
+        noise = self._rng.normal(0, 3, self.image.shape)
+        image = np.clip(self.image + noise, 0, 255).astype(np.uint8)
+        return None if frame is None else replace(frame, load=lambda: image)
