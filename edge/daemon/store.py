@@ -468,10 +468,10 @@ class Store:
                 self._cursors[sink] = self._write(update)
 
     def backlog(self, sink: str) -> int:
-        """How many records a registered sink has not had yet. Raises StoreError."""
+        """How many records a sink has not had yet; none where it could not be registered yet. Raises StoreError."""
         with self._reading() as connection:
             oldest, newest = query.span(connection)
-        return max(0, newest - max(self._cursors[sink], oldest - 1))
+        return max(0, newest - max(self._cursors.get(sink, newest), oldest - 1))
 
     def lost(self, sink: str) -> int:
         """How many records were deleted for want of space before a registered sink had them. Raises StoreError."""
