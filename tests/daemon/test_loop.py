@@ -284,6 +284,8 @@ def test_what_was_refused_is_said_again_once_a_correction_makes_it_valid(reader,
         until(lambda: store.count() == 1)
         frames.image = sheet("106")
         until(lambda: store.count() == 2)
+        given = frames.given
+        until(lambda: frames.given > given + 10)  # by now the same picture is not read any more
         store.correct(1, "105", "meter")
         until(lambda: store.count() == 3)
     fields = [record["fields"][0] for record in store.readings(oldest_first=True)]
@@ -340,12 +342,17 @@ def test_a_frame_from_before_a_request_does_not_answer_it(reader, store) -> None
 
 
 def test_frames_are_counted_on_from_one_loop_to_the_next(reader, store) -> None:
+    class Noisy(Script):  # a picture that stays the same is not read over and over
+        def newest(self, timeout: float) -> Frame | None:
+            self.image = sheet("78"[self.given % 2])
+            return super().newest(timeout)
+
     live = Live()
     for _ in range(2):
         before = 0 if live.seen is None else live.seen.number
-        with running(reader, Script(sheet("7")), store, live=live):
-            until(lambda b=before: live.seen is not None and live.seen.number > b + 1)
-        assert live.seen is not None and live.seen.number > before + 1
+        with running(reader, Noisy(sheet("7")), store, live=live):
+            until(lambda b=before: live.seen is not None and live.seen.number > b + 3)
+        assert live.seen is not None and live.seen.number > before + 3
 
 
 def test_a_picture_that_comes_into_a_folder_answers_a_request(reader, store, tmp_path) -> None:
