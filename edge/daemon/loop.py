@@ -90,6 +90,7 @@ class Loop:
         self._votes_anew = False
         self._looked_at: Image | None = None
         self._same = 0  # frames read that show the same as it
+        self._corrected = store.corrected
         self._recorded = time.monotonic()
         self._said: dict[str, Said] = {}
         self.configure(settings, storing, Watched())
@@ -263,6 +264,8 @@ class Loop:
         """Whether to read a frame: what all votes were cast on already is not read again, nor looked at too closely."""
         if frame.path is not None or self._requests:
             return True
+        if self._corrected != self._store.corrected:  # what was refused may be valid now
+            self._corrected, self._settled = self._store.corrected, False
         on_change = self._settings.when == "change"
         cells = _cells(image, CHANGE_SIZE if on_change else SAME_SIZE)
         before = self._looked_at

@@ -15,7 +15,7 @@ from edge.daemon.config import state_folder, watched_of
 from edge.daemon.follow import Follower
 from edge.daemon.gpio import Button, Lamp
 from edge.daemon.health import device_facts
-from edge.daemon.live import FAILED, WAITING, WORKING, Live
+from edge.daemon.live import FAILED, WAITING, WORKING, Live, Part
 from edge.daemon.loop import Loop
 from edge.daemon.protocol import NoReadingError, Record
 from edge.daemon.settings import FieldSettings, Settings
@@ -275,7 +275,12 @@ class Service:
     def health(self) -> dict[str, Any]:
         parts, now = self.live.parts, time.monotonic()
         follower, seen = self._follower, self.live.seen
-        latest = self.store.latest()
+        latest, backlog = None, dict[str, int]()
+        try:
+            latest = self.store.latest()
+            backlog = {name: self.store.backlog(name) for name in SINKS if name in self._beside}
+        except StoreError as error:  # the rest is said all the same
+            parts["store"] = Part(FAILED, str(error))
         states = {part.state for part in parts.values()}
         hung = self.why_hung()
         status = "failed" if hung or parts.get("store", parts.get("source")).state == FAILED else "degraded"  # type: ignore[union-attr]
@@ -305,9 +310,7 @@ class Service:
                 "time": None if latest is None else latest["time"],
                 "verdict": self.live.verdict,
             },
-            "backlog": {
-                name: self.store.backlog(name) for name in ("mqtt", "webhook", "stdout") if name in self._beside
-            },
+            "backlog": backlog,
             "device": device_facts(self.state),
         }
 

@@ -78,6 +78,8 @@ class Store:
 
     set_aside: Path | None = None
     """Where a damaged database was put, if that happened since the start; a new one began in its place."""
+    corrected: int = 0
+    """How many corrections were made since the start."""
     identity: str
     """Tells this database from all others; in every record's id."""
 
@@ -411,6 +413,7 @@ class Store:
             )
 
         self._write(insert)
+        self.corrected += 1
 
     def corrections(self, sequence: int) -> list[Correction]:
         """Of a record, in their order. Raises StoreError."""
@@ -465,10 +468,10 @@ class Store:
                 self._cursors[sink] = self._write(update)
 
     def backlog(self, sink: str) -> int:
-        """How many records a registered sink has not had yet. Raises StoreError."""
+        """How many records a sink has not had yet; none where it could not be registered yet. Raises StoreError."""
         with self._reading() as connection:
             oldest, newest = query.span(connection)
-        return max(0, newest - max(self._cursors[sink], oldest - 1))
+        return max(0, newest - max(self._cursors.get(sink, newest), oldest - 1))
 
     def lost(self, sink: str) -> int:
         """How many records were deleted for want of space before a registered sink had them. Raises StoreError."""

@@ -263,3 +263,18 @@ def test_without_a_configuration_it_says_how_to_begin() -> None:
     ended = run()
     assert ended.returncode == 2
     assert "--example" in ended.stderr
+
+
+def test_a_signal_that_comes_at_any_moment_does_not_stop_the_daemon_from_seeing_the_next() -> None:
+    code = (
+        "import os, signal, threading, time\n"
+        "from edge.daemon.command import _Signals\n"
+        "def fire():\n"
+        "    for _ in range(20000): os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "with _Signals() as signals:\n"
+        "    threading.Thread(target=fire, daemon=True).start()\n"
+        "    while not signals.ended: signals.wait(0.00001)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")

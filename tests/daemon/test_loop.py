@@ -284,6 +284,8 @@ def test_what_was_refused_is_said_again_once_a_correction_makes_it_valid(reader,
         until(lambda: store.count() == 1)
         frames.image = sheet("106")
         until(lambda: store.count() == 2)
+        given = frames.given
+        until(lambda: frames.given > given + 10)  # by now the same picture is not read any more
         store.correct(1, "105", "meter")
         until(lambda: store.count() == 3)
     fields = [record["fields"][0] for record in store.readings(oldest_first=True)]

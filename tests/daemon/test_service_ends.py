@@ -10,6 +10,7 @@ import pytest
 from edge.daemon import cameras
 from edge.daemon.service import Service
 from edge.daemon.settings import DeviceSettings, HttpSettings, MqttSettings, Settings
+from edge.daemon.store import StoreError
 from edge.daemon.web.server import Server
 from tests.daemon.broker import free_port
 from tests.daemon.sinks import record_of
@@ -55,6 +56,27 @@ def test_it_ends_within_two_seconds_although_the_camera_hangs_and_the_broker_say
 
     assert service.is_stuck
     assert seconds < 2
+
+
+def test_the_health_is_said_although_the_database_cannot_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(device=DeviceSettings(state=str(tmp_path)), http=HttpSettings(enabled=False))
+    service = Service(settings)
+    service.start()
+    try:
+
+        def fail(*_: object) -> None:
+            raise StoreError("readings.db is locked by another program")
+
+        monkeypatch.setattr(service.store, "latest", fail)
+        health = service.health()
+        assert health["status"] == "failed"
+        assert health["parts"]["store"]["reason"] == "readings.db is locked by another program"
+        monkeypatch.undo()
+        assert service.health()["backlog"].keys() == {"stdout"}
+    finally:
+        service.stop()
 
 
 class Hanging:

@@ -682,3 +682,8 @@ def test_a_reader_waits_for_no_writer(store: Store) -> None:
         thread.start()
         thread.join(PATIENCE)
     assert found == [1]
+
+
+def test_a_sink_that_could_not_be_registered_yet_has_no_backlog(tmp_path) -> None:
+    with closing(Store(tmp_path / "readings.db", StoreSettings())) as store:
+        assert store.backlog("mqtt") == 0
