@@ -1,7 +1,7 @@
 """`edge-digits bench`: how fast this device reads, and with what runtime, model and threads it reads fastest.
 
-The pictures are drawn by the program itself, so the same command measures the same work on every device. Everything
-that is compared is measured in turns, A B C A B C, so that a clock that rises or falls with the heat falls on all alike.
+The pictures are drawn by the program itself, so the same command measures the same work on every device. What is
+compared is measured in turns, A B C A B C, so that a clock that rises or falls with the heat does so for all alike.
 """
 
 import argparse
@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # imported where they are used: --help does not wait for NumP
     from edge.reader import DigitReader
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))  # pixels: two of a camera, a video's, a photograph's
+ON_A_DESK = (1280, 720)  # pixels: once more, with wood around the sheet, whose grain and edges are looked at, too
+SHEET = (0.85, 0.80)  # parts of a drawn desk's width and height that surely lie on the sheet
 LARGEST_DRAWN = 1920  # pixels: larger pictures are drawn at half or a third of their size, in a Pi Zero's memory
 TEXT = "31415926"  # what stands in each picture
 THREADS = (1, 2, 4)  # as far as there are cores: with more, a runtime's threads wait for one another
@@ -69,6 +71,8 @@ class Reading:
 
     width: int
     height: int
+    desk: bool
+    """Whether there is a desk around the sheet."""
     decode_ms: float
     segment_ms: float
     """All between the decoded picture and the text that is not a network."""
@@ -162,7 +166,7 @@ def measure(seconds: float = DEFAULT_SECONDS, models: Sequence[str] | None = Non
     best = _fastest(named)
     model = next(path for path in files if path.name == best.model)
     with tempfile.TemporaryDirectory() as scratch:
-        pictures = [_draw(size, Path(scratch)) for size in SIZES]
+        pictures = [*(_draw(size, Path(scratch)) for size in SIZES), _draw(ON_A_DESK, Path(scratch), desk=True)]
         reader = DigitReader(model, runtime=best.runtime)
         read = _measure_reading(reader, pictures, seconds * READ_PART)
         threaded = _measure_threads(
@@ -170,7 +174,7 @@ def measure(seconds: float = DEFAULT_SECONDS, models: Sequence[str] | None = Non
             pictures[THREADS_SIZE],
             seconds * (1 - CLASSIFY_PART - READ_PART),
         )
-        cold = [_cold_start(path, model, best.runtime) for path in (pictures[0], pictures[-1])]
+        cold = [_cold_start(path, model, best.runtime) for path in (pictures[0], pictures[len(SIZES) - 1])]
     after = device_facts(Path())
     default = DigitReader()
     said = device.describe(None, None)
@@ -224,18 +228,24 @@ def _own_models() -> list[Path]:
 # Pictures -----------------------------------------------------------------------------------------------------------
 
 
-def _draw(size: tuple[int, int], folder: Path) -> Path:
-    """A JPEG of that width and height, with TEXT written on a sheet."""
+def _draw(size: tuple[int, int], folder: Path, *, desk: bool = False) -> Path:
+    """A JPEG of that width and height: a sheet with TEXT written on it, which fills it unless there is a desk."""
     import cv2
     import numpy as np
 
     from edge.daemon.synthetic import Sheet
 
     reduction = -(-max(size) // LARGEST_DRAWN)
-    frame = Sheet((size[0] // reduction, size[1] // reduction)).showing(TEXT)
+    width, height = size[0] // reduction, size[1] // reduction
+    if desk:
+        frame = Sheet((width, height)).showing(TEXT)
+    else:
+        whole = Sheet((round(width / SHEET[0]), round(height / SHEET[1]))).showing(TEXT)
+        top, left = (whole.shape[0] - height) // 2, (whole.shape[1] - width) // 2
+        frame = np.ascontiguousarray(whole[top : top + height, left : left + width])
     if reduction > 1:
         frame = np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-    path = folder / f"{size[0]}x{size[1]}.jpg"
+    path = folder / f"{size[0]}x{size[1]}{'-desk' * desk}.jpg"
     cv2.imwrite(str(path), frame, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return path
 
@@ -378,11 +388,13 @@ def _measure_reading(reader: "DigitReader", pictures: Sequence[Path], seconds: f
 
     rounds = _in_turns([turn(path) for path in pictures], seconds)
     rows = []
-    for path, size in zip(pictures, SIZES, strict=True):
+    for path in pictures:
+        width, height = map(int, path.stem.removesuffix("-desk").split("x"))
         decode, segment, classify, whole, processor = (_middle(part, 1e3) for part in zip(*stages[path], strict=True))
         fps = round(1000 / whole, 1)
         text = texts[path]
-        rows.append(Reading(*size, decode, segment, classify, whole, processor, fps, rounds, text, text == TEXT))
+        stages_ms = (decode, segment, classify, whole, processor)
+        rows.append(Reading(width, height, path.stem.endswith("-desk"), *stages_ms, fps, rounds, text, text == TEXT))
     return rows
 
 
@@ -414,11 +426,12 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     for runtime, reason in found["missing"].items():
         yield f"{runtime:<34}not measured: {reason}"
     yield ""
-    yield f"{'eight digits, ms':<18}{'decode':>9}{'segment':>9}{'classify':>9}{'in all':>9}{'processor':>11}{'a second':>10}"
+    columns = "".join(f"{name:>9}" for name in ("decode", "segment", "classify", "in all"))
+    yield f"{'eight digits, ms':<20}{columns}{'processor':>11}{'a second':>10}"
     for row in found["read"]:
         times = "".join(f"{row[key]:>9.2f}" for key in ("decode_ms", "segment_ms", "classify_ms", "read_ms"))
         wrong = "" if row["right"] else f"   read {row['text']!r}, not {TEXT!r}"
-        yield f"{row['width']}×{row['height']}".ljust(18) + (
+        yield f"{row['width']}×{row['height']}{' on a desk' * row['desk']}".ljust(20) + (
             f"{times}{row['cpu_ms']:>11.2f}{row['frames_per_second']:>10.1f}{wrong}"
         )
     yield ""
