@@ -94,9 +94,9 @@ def _folded(layer: layers.Conv2D, after: layers.Layer | None) -> tuple[Floats, F
 def _node(kind: str, takes: Sequence[str], gives: str, attributes: Iterable[bytes] = ()) -> bytes:
     """NodeProto."""
     named = [_bytes(1, name.encode()) for name in takes]
-    return b"".join([*named, _bytes(2, gives.encode()), _bytes(3, gives.encode()), _bytes(4, kind.encode())]) + b"".join(
-        _bytes(5, attribute) for attribute in attributes
-    )
+    return b"".join(
+        [*named, _bytes(2, gives.encode()), _bytes(3, gives.encode()), _bytes(4, kind.encode())]
+    ) + b"".join(_bytes(5, attribute) for attribute in attributes)
 
 
 def _ints(name: str, values: Sequence[int]) -> bytes:

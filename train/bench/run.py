@@ -40,6 +40,7 @@ PHOTO_PROCESSES = {
     "read_litert": ("litert", ("read_litert",)),
     "read_tflite": ("tflite", ("read_tflite",)),
     "rapidocr": ("rapidocr", ("rapidocr",)),
+    "rapidocr_one_thread": ("rapidocr", ("rapidocr_one_thread",)),
     "tesseract": (WORKSTATION, ("tesseract",)),
 }
 DEBIAN_TESSERACT = ("tesseract-ocr", "tesseract-ocr-eng", "tesseract-ocr-osd", "libtesseract5", "liblept5")

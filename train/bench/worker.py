@@ -111,12 +111,20 @@ def read_tflite(files):
     return _read(files, "tflite")
 
 
-def rapidocr(files):
+def _rapidocr(**options):
     from rapidocr_onnxruntime import RapidOCR
 
-    # One thread: with more it takes more processor time for the same picture.
-    reader = RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
+    reader = RapidOCR(**options)
     return lambda path: "\n".join(row[1] for row in reader(path)[0] or [])
+
+
+def rapidocr(files):
+    return _rapidocr()
+
+
+def rapidocr_one_thread(files):
+    # With more threads than one it takes more processor time for the same picture, as they wait by spinning.
+    return _rapidocr(intra_op_num_threads=1, inter_op_num_threads=1)
 
 
 def tesseract(files):
@@ -131,7 +139,10 @@ def tesseract(files):
     return read
 
 
-ENGINES = (keras, tf_lite, tflite, litert, classifier, onnxruntime, opencv, read_litert, read_tflite, rapidocr, tesseract)
+ENGINES = (
+    *(keras, tf_lite, tflite, litert, classifier, onnxruntime, opencv),
+    *(read_litert, read_tflite, rapidocr, rapidocr_one_thread, tesseract),
+)
 
 
 def processor_time():
