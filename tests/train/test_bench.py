@@ -59,8 +59,16 @@ def test_a_layer_that_onnx_would_get_wrong_is_refused(layer):
 
 @pytest.mark.parametrize(
     ("said", "right"),
-    [("12345678", 8), ("1234\n5678\n", 8), ("l2345G78", 6), ("", 0), ("87654321", 1), ("total: 1 2 3 4, 5678", 8), ("912345678", 8)],
-)  # fmt: skip
+    [
+        ("12345678", 8),
+        ("1234\n5678\n", 8),
+        ("l2345G78", 6),
+        ("", 0),
+        ("87654321", 1),
+        ("total: 1 2 3 4, 5678", 8),
+        ("912345678", 8),
+    ],
+)
 def test_digits_right_are_those_in_the_order_they_are_written(said, right):
     assert digits_right("12345678", said) == right
 

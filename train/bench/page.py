@@ -86,9 +86,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield "# Benchmarks"
     yield ""
     yield from _prose(
-        "Made by `make bench`, which writes this page from [docs/benchmarks.json](docs/benchmarks.json). Each contestant "
-        "runs in its own process and its own pinned environment; they take turns, so that other work on the machine "
-        "falls on all alike. Times are medians of processor time over all threads. Absolute times are this machine's "
+        "Made by `make bench`, which writes this page from [docs/benchmarks.json](docs/benchmarks.json). Each "
+        "contestant runs in its own process and its own pinned environment; they take turns, so that other work on the "
+        "machine falls on all alike. Times are medians of processor time over all threads. Absolute times are "
+        "this machine's "
         f"({machine['processor']}, {machine['cores']} cores, load {machine['load']} at the start); the ratios are the "
         "point. On a device: `edge-digits bench`."
     )
@@ -97,9 +98,10 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _prose(
         f"768×560 JPEGs that the project makes ({photos['rapidocr']['of'] // 8} of them, MNIST's test digits on lit, "
-        "noisy paper), from file to text. Digits right: the longest common subsequence with what is written, other text "
-        "left out. Tesseract is a program, started anew for each photo, as Debian ships it. The others stay loaded; "
-        "their cold start, the processor time of a process that reads one photo, is beside it. RapidOCR and Tesseract "
+        "noisy paper), from file to text. Digits right: the longest common subsequence with what is written, other "
+        "text left out. Tesseract is a program, started anew for each photo, as Debian ships it. The others stay "
+        "loaded; their cold start, the processor time of a process that reads one photo, is beside it. RapidOCR "
+        "and Tesseract "
         "were made for print."
     )
     yield ""
