@@ -5,16 +5,12 @@ compared is measured in turns, A B C A B C, so that a clock that rises or falls 
 """
 
 import argparse
-import json
 import math
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edge.arguments import Parser
@@ -136,6 +132,8 @@ _seconds.__name__ = "number of seconds"
 
 def run(options: argparse.Namespace, terminal: TextIO) -> int:
     """`edge-digits bench`."""
+    import json
+
     from edge.commands import ALL_ANSWERED, SOME_FAILED, settle_libraries
 
     settle_libraries()
@@ -155,6 +153,8 @@ def measure(seconds: float = DEFAULT_SECONDS, models: Sequence[str] | None = Non
 
     models: .tflite files; None for those that ship. Raises ModelError, MissingRuntimeError or UsageError.
     """
+    import tempfile
+
     from edge import device
     from edge.daemon.health import device_facts
     from edge.reader import DigitReader
@@ -252,6 +252,8 @@ def _draw(size: tuple[int, int], folder: Path, *, desk: bool = False) -> Path:
 
 def _cold_start(picture: Path, model: Path, runtime: str) -> tuple[float, float | None]:
     """Milliseconds and most resident megabytes of `edge-digits read` on one picture, from nothing."""
+    import subprocess
+
     command = [sys.executable, "-c", COLD, "read", "--model", str(model), "--runtime", runtime, "--", str(picture)]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
@@ -286,6 +288,8 @@ def _in_turns(acts: Sequence[Callable[[], None]], seconds: float) -> int:
 
 def _middle(values: Sequence[float], scale: float) -> float:
     """The median of all but the first, which warmed up."""
+    from statistics import median
+
     return round(scale * median(values[1:]), 3)
 
 

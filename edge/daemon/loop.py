@@ -237,7 +237,7 @@ class Loop:
         """Whether to read a frame: where only changes count, it has to be another picture than the last one read."""
         if self._settings.when != "change" or frame.path is not None or self._requests:
             return True
-        grey = image if image.ndim == 2 else image[:, :, 1]
+        grey = image if image.ndim == 2 else cv2.extractChannel(image, 1)  # a slice costs OpenCV three times as much
         cells = np.asarray(cv2.resize(grey, CHANGE_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
         before = self._looked_at
         changed = before is None or np.count_nonzero(cv2.absdiff(cells, before) > CHANGE_LEVELS) > (
