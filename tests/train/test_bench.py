@@ -120,3 +120,11 @@ def test_page_says_no_where_a_number_falls_short(found):
 def test_a_user_of_one_runtime_does_not_install_the_other(found):
     assert "tflite-runtime" not in bench_page.installed(found, "read_litert")
     assert "ai-edge-litert" not in bench_page.installed(found, "read_tflite")
+
+
+def test_reading_on_litert_loads_nothing_of_what_the_page_says_it_does_not_need():
+    script = "import sys; from edge.reader import DigitReader\n"
+    script += f"assert DigitReader(runtime='litert').read({str(ROOT / 'docs/read.jpg')!r}).digits\n"
+    script += f"print(sorted({set(bench_page.NOT_LOADED.values())!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
