@@ -382,7 +382,7 @@ class Loop:
 
 def _cells(image: Image, size: tuple[int, int]) -> Image:
     """uint8 (height, width) of the size: the mean grey of each cell of a picture."""
-    grey = image if image.ndim == 2 else image[:, :, 1]
+    grey = image if image.ndim == 2 else cv2.extractChannel(image, 1)  # a slice costs OpenCV three times as much
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
