@@ -391,9 +391,10 @@ def last_values(store: Store, watched: Watched) -> Callable[[str], str | None]:
     fields = {field.form.name: field for field in watched.fields}
 
     def last_value(name: str) -> str | None:
-        said, corrected = store.last_value(name), store.last_correction(name)
-        if corrected is not None and (said is None or corrected[0] >= said.sequence) and corrected[1].isdecimal():
+        corrected = store.last_correction(name)
+        if corrected is not None and corrected[1].isdecimal():
             return value_of(fields[name], corrected[1])
+        said = store.last_value(name)
         return None if said is None else said.value
 
     return last_value
