@@ -1,7 +1,6 @@
 """The fault campaign's bookkeeping finds what is wrong: a campaign that cannot fail proves nothing."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,12 +16,6 @@ from tests.daemon.faults.result import Result, table
 from tests.daemon.sinks import record_of
 
 RECORDS = 5
-BEGAN = time.time() - 60
-
-
-def _record(number: int) -> dict[str, Any]:
-    """A record whose frame is a second after the one before it: no two frames are of one moment."""
-    return record_of(number, time=BEGAN + number)
 
 
 @pytest.fixture
@@ -32,7 +25,8 @@ def account(tmp_path: Path) -> Iterator[Account]:
     account = Account()
     for number in range(1, RECORDS + 1):
         glyphs = np.zeros((1, 28, 28), np.uint8)
-        record = store.add(_record(number), glyphs=glyphs)
+        digit = {"label": "7", "confidence": 0.9, "box": [number, 2, 3, 4], "line": 0}
+        record = store.add(record_of(number, digits=[digit]), glyphs=glyphs)
         for channel in ("stdout", "mqtt", "http"):
             account.see(channel, record)
     store.close()
@@ -75,8 +69,8 @@ def test_what_is_wrong_in_the_database_is_found(account: Account, tmp_path: Path
 def test_the_same_frame_in_two_records_is_doubled(account: Account, tmp_path: Path) -> None:
     _change(
         tmp_path,
-        "UPDATE readings SET record = json_set(record, '$.clock.monotonic', (SELECT json_extract(record, "
-        "'$.clock.monotonic') FROM readings WHERE sequence = 1)) WHERE sequence = 2",
+        "UPDATE readings SET record = (SELECT json_set(record, '$.sequence', 2) FROM readings WHERE sequence = 1) "
+        "WHERE sequence = 2",
     )
 
     assert "doubled" in _kinds(account, tmp_path)
@@ -93,7 +87,7 @@ def test_a_damaged_file_is_found(account: Account, tmp_path: Path) -> None:
 
 def test_a_record_that_never_arrived_is_missing(account: Account, tmp_path: Path) -> None:
     store = Store(tmp_path / DATABASE, StoreSettings())
-    account.see("stdout", store.add(_record(6), glyphs=np.zeros((1, 28, 28), np.uint8)))
+    account.see("stdout", store.add(record_of(6), glyphs=np.zeros((1, 28, 28), np.uint8)))
     store.close()
 
     assert _kinds(account, tmp_path) == {"missing"}
