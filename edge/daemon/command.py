@@ -61,6 +61,8 @@ def run(options: argparse.Namespace, terminal: TextIO) -> int:
     try:
         settings = load_config(options.config)
         _check_parts(settings)
+        if options.check:
+            _check_files(settings)
     except ConfigError as error:
         for mistake in error.mistakes:
             complain(terminal, mistake)
@@ -81,10 +83,26 @@ def _check_parts(settings: "Settings") -> None:
     """What only the parts themselves know to be wrong. Raises ConfigError."""
     from edge.daemon.config import ConfigError
     from edge.daemon.web.auth import check_http
+    from edge.daemon.webhook import check_webhook
 
-    mistakes = check_http(settings)
+    mistakes = [*check_http(settings), *check_webhook(settings)]
     if mistakes:
         raise ConfigError([f"{settings.path}: {mistake}" for mistake in mistakes])
+
+
+def _check_files(settings: "Settings") -> None:
+    """Loads what the daemon loads at its start: the fields' file and the model. Raises ConfigError."""
+    from edge.daemon.config import ConfigError, state_folder
+    from edge.daemon.service import load_fields, load_reader
+
+    mistakes = []
+    for load in (lambda: load_fields(settings, state_folder(settings)), lambda: load_reader(settings)):
+        try:
+            load()
+        except EdgeDigitsError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def _serve(settings: "Settings", terminal: TextIO) -> int:

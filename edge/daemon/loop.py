@@ -35,7 +35,7 @@ TURN_SECONDS = 0.5  # the loop comes around at least so often: it answers reques
 LOOK_SECONDS = 0.5  # between two frames that are read for somebody who watches the page
 CHANGE_SIZE = (64, 48)  # cells in which a picture's change is looked for
 CHANGE_LEVELS = 12  # grey levels by which a cell has changed
-SAME_SIZE = (160, 120)  # cells in which a picture is the same as the one before, but for the camera's noise
+SAME_CELL = 4  # pixels, across and down, of a cell in which a picture is the same but for the camera's noise
 SAME_LEVELS = 6  # grey levels, at most: a cell's mean of 16 pixels has a quarter of their noise
 
 log = logging.getLogger("edge_digits.reading")
@@ -267,7 +267,9 @@ class Loop:
         if self._corrected != self._store.corrected:  # what was refused may be valid now
             self._corrected, self._settled = self._store.corrected, False
         on_change = self._settings.when == "change"
-        cells = _cells(image, CHANGE_SIZE if on_change else SAME_SIZE)
+        # No coarser in larger pictures: the smallest digits that are read, of 10 pixels, would be lost in a cell.
+        height, width = (max(1, side // SAME_CELL) for side in image.shape[:2])
+        cells = _cells(image, CHANGE_SIZE if on_change else (width, height))
         before = self._looked_at
         if before is None or before.shape != cells.shape:
             changed = True
@@ -391,9 +393,10 @@ def last_values(store: Store, watched: Watched) -> Callable[[str], str | None]:
     fields = {field.form.name: field for field in watched.fields}
 
     def last_value(name: str) -> str | None:
-        said, corrected = store.last_value(name), store.last_correction(name)
-        if corrected is not None and (said is None or corrected[0] >= said.sequence) and corrected[1].isdecimal():
+        corrected = store.last_correction(name)
+        if corrected is not None and corrected[1].isdecimal():
             return value_of(fields[name], corrected[1])
+        said = store.last_value(name)
         return None if said is None else said.value
 
     return last_value

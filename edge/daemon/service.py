@@ -60,7 +60,7 @@ class Service:
         self._changing = threading.RLock()
         self._make_state_folder()
         self._watched = self._fields_of(settings)
-        self.reader = _reader(settings)
+        self.reader = load_reader(settings)
         self.store = Store(self.state / DATABASE, settings.store)
         self.live.report("store", WORKING)
         self._follower: Follower | None = None
@@ -189,7 +189,7 @@ class Service:
             log.warning("[%s] changed: that needs a restart", fixed[0])
         watched = self._fields_of(new)
         model = [getattr(new.reading, key) != getattr(old.reading, key) for key in _READER_KEYS]
-        reader = _reader(new) if any(model) else self.reader
+        reader = load_reader(new) if any(model) else self.reader
         with self._changing:
             before = (old, self.reader, self._watched)
             try:
@@ -253,7 +253,7 @@ class Service:
             )
         watched = parse_watched(text)
         with self._changing:
-            _write(self._fields_file(self.settings), watched_as_toml(watched))
+            _write(_fields_file(self.settings, self.state), watched_as_toml(watched))
             self._watched = watched
             if self._loop is not None:
                 self._loop.configure(self.settings.reading, self.settings.store, watched)
@@ -266,11 +266,8 @@ class Service:
             if refresh is not None:
                 refresh()
 
-    def _fields_file(self, settings: Settings) -> Path:
-        return self.state / (settings.reading.fields or FIELDS)
-
     def _fields_of(self, settings: Settings) -> Watched:
-        return watched_of(settings) if settings.fields else load_watched(self._fields_file(settings))
+        return load_fields(settings, self.state)
 
     def health(self) -> dict[str, Any]:
         parts, now = self.live.parts, time.monotonic()
@@ -335,7 +332,17 @@ def _differ(old: Settings, new: Settings, sections: tuple[str, ...]) -> bool:
     return any(getattr(old, name) != getattr(new, name) for name in sections)
 
 
-def _reader(settings: Settings) -> DigitReader:
+def load_fields(settings: Settings, state: Path) -> Watched:
+    """The fields in the configuration, else in a file of the state folder. Raises UsageError."""
+    return watched_of(settings) if settings.fields else load_watched(_fields_file(settings, state))
+
+
+def _fields_file(settings: Settings, state: Path) -> Path:
+    return state / (settings.reading.fields or FIELDS)
+
+
+def load_reader(settings: Settings) -> DigitReader:
+    """With the model and the runtime of the configuration. Raises EdgeDigitsError."""
     reading = settings.reading
     return DigitReader(
         reading.model or None,

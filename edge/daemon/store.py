@@ -423,17 +423,40 @@ class Store:
             ).fetchall()
         return [Correction(field, text, _utc(time)) for field, text, time in found]
 
+    def corrected_between(self, first: int, last: int) -> dict[int, list[Correction]]:
+        """Corrections of these records, both included, by sequence. Raises StoreError."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT sequence, field, text, time FROM corrections WHERE sequence BETWEEN ? AND ? ORDER BY id",
+                (first, last),
+            ).fetchall()
+        made: dict[int, list[Correction]] = {}
+        for sequence, field, text, time in found:
+            made.setdefault(sequence, []).append(Correction(field, text, _utc(time)))
+        return made
+
     def last_correction(self, field: str) -> tuple[int, str] | None:
         """The newest record of which a person said what stands in this field: its sequence, and what they said.
 
-        Raises StoreError.
+        None where the field had another valid value since: a heartbeat only says again what was wrong. Raises
+        StoreError.
         """
         with self._reading() as connection:
             found = connection.execute(
                 "SELECT sequence, text FROM corrections WHERE field = ? ORDER BY sequence DESC, id DESC LIMIT 1",
                 (field,),
             ).fetchone()
-        return None if found is None else (int(found[0]), str(found[1]))
+            if found is None:
+                return None
+            (number,) = connection.execute("SELECT max(id) FROM fields WHERE name = ?", (field,)).fetchone()
+            (wrong,) = connection.execute(
+                "SELECT max(value) FROM field_values WHERE field = ? AND sequence = ?", (number, found[0])
+            ).fetchone()
+            passed = connection.execute(
+                "SELECT 1 FROM field_values WHERE field = ? AND sequence > ? AND value <> ifnull(?, '') LIMIT 1",
+                (number, found[0], wrong),
+            ).fetchone()
+        return (int(found[0]), str(found[1])) if passed is None else None
 
     # Delivering
 

@@ -372,6 +372,22 @@ def test_a_picture_that_comes_into_a_folder_answers_a_request(reader, store, tmp
         follower.stop()
 
 
+def test_a_small_faint_digit_that_changes_in_a_large_picture_is_read(reader, store) -> None:
+    def faint(text: str) -> np.ndarray:
+        picture = np.full((1440, 2560, 3), 200, np.uint8)
+        cv2.putText(picture, text, (400, 800), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (140, 140, 140), 2, cv2.LINE_AA)
+        return cv2.resize(picture, (1280, 720), interpolation=cv2.INTER_AREA)
+
+    frames = Script(faint("4440"))
+    with running(reader, frames, store, replace(FAST, confidence=0.0)):
+        for text in ("4448", "4446", "4445"):
+            until(lambda: store.count() > 0)
+            given = frames.given
+            until(lambda g=given: frames.given > g + 10)  # by now the same picture is not read any more
+            frames.image = faint(text)
+            until(lambda t=text: texts(store)[-1] == t)
+
+
 def test_the_lamp_is_lit_while_a_frame_is_taken(reader, store) -> None:
     class Lamp:
         lit = False
