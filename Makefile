@@ -101,7 +101,7 @@ bundle: $(WORKSTATION) ## Make dist/*.tar.gz, each with all that a Pi without in
 	@.venv/bin/python deploy/bundle.py $(TARGETS)
 
 deploy: $(WORKSTATION) ## Install or upgrade a Pi over ssh: PI=user@host
-	@deploy/deploy.sh
+	@PI="$(PI)" SSH="$(SSH)" OPTIONS="$(OPTIONS)" deploy/deploy.sh
 
 lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE=1: to the newest allowed)
 	@for lock in edge: "edge-litert:--extra litert" "edge-daemon:--extra daemon --extra gpio" \

@@ -41,6 +41,8 @@ exec sleep 100000
 
 # The verbs of systemctl that install.sh uses. It keeps a service's process in /run/service.
 SYSTEMCTL = r"""#!/bin/sh
+# As with systemd, the work is not done by who asks for it, and goes on if that is killed.
+if [ -z "$WORKS" ]; then WORKS=1 exec setsid --wait "$0" "$@"; fi
 unit=/etc/systemd/system/edge-digits.service
 mkdir -p /run/service
 words=
@@ -55,7 +57,7 @@ stop() {
     rm -f /run/service/pid
 }
 case $1 in
-restart)
+start | restart)
     stop
     program=$(sed -n 's/^ExecStart=//p' $unit)
     user=$(sed -n 's/^User=//p' $unit)
