@@ -59,4 +59,4 @@ folder=$(pi "$PI" 'folder=$(mktemp -d /var/tmp/edge-digits.XXXXXX) && cat >"$fol
 # With a terminal, sudo can ask for a password.
 [ -t 0 ] && terminal=-t || terminal=-n
 # shellcheck disable=SC2029  # put together here
-pi "$terminal" "$PI" "$sudo'$folder/install.sh' $OPTIONS; status=\$?; rm -rf '$folder'; exit \$status"
+pi "$terminal" "$PI" "trap 'exit 1' HUP INT TERM; trap 'rm -rf $folder' EXIT; $sudo$folder/install.sh $OPTIONS"

@@ -20,6 +20,7 @@ set -eu
 export LC_ALL=C
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
+unset PYTHONPATH PYTHONHOME 2>/dev/null || true
 
 NAME=edge-digits
 BASE=/opt/$NAME
@@ -40,6 +41,7 @@ PYTHON=/usr/bin/python3        # the system's: it sees what apt installs
 HEALTH_SECONDS=${EDGE_DIGITS_HEALTH_SECONDS:-90}   # for a new version to be well; a Zero 2 W starts it in a fraction
 STEADY_SECONDS=${EDGE_DIGITS_STEADY_SECONDS:-3}    # and to stay so
 SPARE_KB=65536                 # free space beside what is installed
+MOST_RESTARTS=5
 
 here=$(cd "$(dirname "$0")" && pwd)
 work=
@@ -216,7 +218,8 @@ identity() { echo "$(fact version)-$(sha256sum <"$here/MANIFEST" | cut -c1-12)";
 
 make_bundle() {
     say "Getting the packages for $(system)-$(machine) ..."
-    work=$(mktemp -d /var/tmp/$NAME.XXXXXX)
+    rm -rf /var/tmp/$NAME-work.??????  # of an interrupted one
+    work=$(mktemp -d /var/tmp/$NAME-work.XXXXXX)
     "$PYTHON" -m venv "$work/venv"
     "$work/venv/bin/python" "$here/bundle.py" --cache "$work/cache" --folder "$work/bundle" "$(system)-$(machine)" ||
         die "the packages could not be had; nothing was changed. Without internet, use a bundle (make bundle)"
@@ -238,7 +241,7 @@ build() {
         cp "$here/$file" "$version/$file" || return 1
     done
     chmod 755 "$version/install.sh" && runs "$version" || return 1
-    sync
+    sync --file-system "$version" || return 1
     : >"$version/complete.new" && mv "$version/complete.new" "$version/complete" && sync "$version/complete" "$version"
 }
 
@@ -300,12 +303,15 @@ is_well() {
         if control is-active --quiet "$NAME.service" && why=$("$PYTHON" -I "$CURRENT/health.py" "$CONFIG"); then
             [ "$(property NRestarts)" = "$restarts" ] || well=0
             restarts=$(property NRestarts)
-            [ $well -lt $STEADY_SECONDS ] || return 0
+            [ "$well" -lt "$STEADY_SECONDS" ] || return 0
             well=$((well + 1))
         else
             well=0
             # Systemd has given up: a configuration that cannot be used.
             case $(property ActiveState) in failed) why="it ended at once"; return 1 ;; esac
+            # Or starts it over and over.
+            times=$(property NRestarts)
+            if [ "${times:-0}" -ge "$MOST_RESTARTS" ]; then why="it ended $times times"; return 1; fi
         fi
         sleep 1
         waited=$((waited + 1))
@@ -340,12 +346,20 @@ offer_picamera2() {
         case $answer in [nN]*) return 0 ;; esac
     fi
     say "Installing python3-picamera2 ..."
-    if is_raspberry_pi; then apt-get update -qq 9>&- || true; fi
-    if ! DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-picamera2 \
-        </dev/null >/dev/null 9>&-; then
+    # Without internet it shall say so soon.
+    apt() {
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=15 \
+            -o Acquire::https::Timeout=15 -o DPkg::Lock::Timeout=120 "$@" </dev/null >/dev/null 2>"$apt_said" 9>&-
+    }
+    apt_said=$(mktemp)
+    # The lists of packages of a fresh card are empty.
+    if is_raspberry_pi; then apt update || true; fi
+    if ! apt install -y --no-install-recommends python3-picamera2; then
+        tail -n 3 "$apt_said" >&2
         warn "python3-picamera2 could not be installed (no internet?): a camera is read by V4L2." \
             "Later: sudo apt install python3-picamera2 --no-install-recommends, then set source.kind in $CONFIG"
     fi
+    rm -f "$apt_said"
 }
 
 make_user() {
@@ -460,7 +474,17 @@ install() {
         die "the configuration does not fit; $([ -n "$old" ] && echo "the version before goes on" ||
             echo "nothing was started"). Correct $CONFIG and run this again"
     }
-    point "$COMMAND" "$CURRENT/bin/$NAME"
+    case $(link "$COMMAND") in
+    "$BASE"/*) ;;
+    *)
+        if [ -e "$COMMAND" ]; then
+            warn "$COMMAND is somebody else's and stays; the command is $CURRENT/bin/$NAME"
+        else
+            mkdir -p "$(dirname "$COMMAND")"
+            point "$COMMAND" "$CURRENT/bin/$NAME"
+        fi
+        ;;
+    esac
     if [ "$(current)" = "$new" ] && [ ! -f "$PENDING" ] && cmp -s "$new/$NAME.service" "$UNIT"; then
         start_with_machine
         if systemd_runs && ! control is-active --quiet "$NAME.service"; then control restart "$NAME.service" || true; fi

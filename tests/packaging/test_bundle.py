@@ -1,9 +1,11 @@
 """`make bundle`: what is in an archive, that its bytes are always the same, and what its programs decide."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -107,8 +109,6 @@ def test_there_is_no_bundle_for_32_bits():
 
 
 def test_first_configuration_is_the_example_with_a_camera_and_a_page_for_the_network():
-    import tomllib
-
     example = (ROOT / "edge/daemon/example.toml").read_text()
     values = {
         ("source", "kind"): "camera",
@@ -173,3 +173,21 @@ def test_scripts_are_plain_shell():
     scripts = [ROOT / "deploy/install.sh", ROOT / "deploy/deploy.sh"]
     checked = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout
+
+
+def test_the_guide_names_archives_that_there_are():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    text = (ROOT / "docs/raspberry-pi.md").read_text()
+    named = set(re.findall(r"edge-digits-([\d.]+)-([a-z0-9]+-[a-z0-9_]+)(?:\.tar\.gz|/install\.sh)", text))
+    assert named
+    assert named <= {(version, target.name) for target in bundle.DEVICES}
+
+
+def test_the_guides_way_to_another_camera_changes_the_first_configuration(run, tmp_path):
+    config = tmp_path / "daemon.toml"
+    config.write_text((ROOT / "edge/daemon/example.toml").read_text())
+    (script,) = re.findall(
+        r"sudo sed -i '(.*)' /etc/edge-digits/daemon.toml", (ROOT / "docs/raspberry-pi.md").read_text()
+    )
+    run("sed", "-i", script, config)
+    assert tomllib.loads(config.read_text())["source"]["kind"] == "picamera2"
