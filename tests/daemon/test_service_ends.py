@@ -10,6 +10,7 @@ import pytest
 from edge.daemon import cameras
 from edge.daemon.service import Service
 from edge.daemon.settings import DeviceSettings, HttpSettings, MqttSettings, Settings
+from edge.daemon.web.server import Server
 from tests.daemon.broker import free_port
 from tests.daemon.sinks import record_of
 
@@ -73,3 +74,11 @@ class Hanging:
 
     def close(self) -> None:
         pass
+
+
+def test_a_page_that_ends_by_itself_a_moment_before_it_is_told_to_ends_in_peace() -> None:
+    # Between the two steps of stop() its thread has time to end: on a busy machine it does.
+    server = Server(lambda *_: [], "127.0.0.1", 0, lambda _: None, [], on_stop=lambda: time.sleep(1.5))
+    server.start()
+
+    server.stop()
