@@ -15,13 +15,15 @@ LOCKS = {
     "train": ("litert", "daemon", "gpio", "train", "test", "lint"),
 }
 RIVALS = ("bench-onnxruntime", "bench-rapidocr")  # what `make bench` measures beside this, from its own .in
+# What bundles are made of: locks for one target each, {lock: its Python}.
+BUNDLES = {"bundle-debian12": "3.11", "bundle-debian13": "3.13"}
 LINUX = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")  # Debian 12's glibc, as Raspberry Pi OS Bookworm's
 OTHERS = ("aarch64-apple-darwin", "x86_64-pc-windows-msvc")
 DEVICE_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PINNED = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", [*LOCKS, *RIVALS])
+@pytest.mark.parametrize("name", [*LOCKS, *BUNDLES, *RIVALS])
 def test_lock_names_versions_and_hashes_and_no_place(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
     for requirement in re.split(r"\n(?=\S)", text.strip()):
@@ -38,10 +40,32 @@ def test_lock_is_in_step_with_what_is_declared(name, uv, run, tmp_path):
     extras = [word for extra in LOCKS[name] for word in ("--extra", extra)]
     how = ("--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate")
     run(*uv, "compile", "pyproject.toml", *extras, *how, "-o", lock)
-    # Hashes may grow: a project can add wheels to a version it has already published.
-    fresh, kept = lock.read_text(), (ROOT / f"requirements/{name}.txt").read_text()
-    drop = re.compile(r"^    --hash=.*\n?", re.MULTILINE)
-    assert drop.sub("", fresh) == drop.sub("", kept), "run `make lock`"
+    assert without_hashes(lock) == without_hashes(ROOT / f"requirements/{name}.txt"), "run `make lock`"
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_bundles_lock_is_in_step_with_what_is_declared(name, uv, run, tmp_path):
+    lock = tmp_path / f"{name}.txt"
+    shutil.copy(ROOT / f"requirements/{name}.txt", lock)
+    what = ("--extra", "daemon", "--extra", "gpio", "--group", "bundle")
+    where = ("--python-platform", "aarch64-manylinux_2_36", "--python-version", BUNDLES[name])
+    how = ("--quiet", "--only-binary", ":all:", "--generate-hashes", "--no-header", "--no-annotate")
+    run(*uv, "compile", "pyproject.toml", *what, *where, *how, "-o", lock)
+    assert without_hashes(lock) == without_hashes(ROOT / f"requirements/{name}.txt"), "run `make lock`"
+
+
+def without_hashes(lock: Path) -> str:
+    """Hashes may grow: a project can add wheels to a version it has already published."""
+    return re.sub(r"^    --hash=.*\n?", "", lock.read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("platform", LINUX)
+@pytest.mark.parametrize("name", BUNDLES)
+def test_bundles_lock_has_a_wheel_for_each_package_and_no_markers(name, platform, uv, run, tmp_path):
+    where = ("--target", tmp_path, "--python-version", BUNDLES[name], "--python-platform", platform)
+    strict = ("--require-hashes", "--only-binary", ":all:", "--no-deps", "--dry-run", "--quiet")
+    run(*uv, "install", *strict, *where, "-r", ROOT / f"requirements/{name}.txt", cwd=tmp_path)
+    assert ";" not in (ROOT / f"requirements/{name}.txt").read_text()
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -50,9 +74,7 @@ def test_lock_of_a_rival_is_in_step_with_what_is_declared(name, uv, run, tmp_pat
     shutil.copy(ROOT / f"requirements/{name}.txt", lock)
     how = ("--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate")
     run(*uv, "compile", f"requirements/{name}.in", *how, "-o", lock)
-    drop = re.compile(r"^    --hash=.*\n?", re.MULTILINE)
-    kept = (ROOT / f"requirements/{name}.txt").read_text()
-    assert drop.sub("", lock.read_text()) == drop.sub("", kept), "run `make lock`"
+    assert without_hashes(lock) == without_hashes(ROOT / f"requirements/{name}.txt"), "run `make lock`"
 
 
 @pytest.mark.parametrize("platform", LINUX + OTHERS)
