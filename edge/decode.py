@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -124,7 +124,9 @@ def decode_page_bytes(data: bytes, *, full_resolution: bool = False) -> Page:
     width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
     if header.channels == 1 or scale > 1:
         # All bits of a JPEG are decoded for any part of it: a reduced one costs less in colour than grey and a preview.
-        return _page(pixels(_REDUCED[scale][header.channels == 1]), width, height, full_resolution)
+        page = _page(pixels(_REDUCED[scale][header.channels == 1]), width, height, full_resolution)
+        # Few pages need their colours at all: to hold them would cost more memory than the reading does.
+        return replace(page, colour=lambda: _fit_page(pixels(_REDUCED[scale][0]), full_resolution))
     grey = _fit_page(pixels(_REDUCED[scale][1]), full_resolution)
     preview = pixels(_REDUCED[PREVIEW_SCALE][0])
     return Page(width, height, grey, preview, lambda: _fit_page(pixels(_REDUCED[scale][0]), full_resolution))
