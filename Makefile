@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo daemon data train convert lines evaluate read classify test lint wheel lock clean
+.PHONY: help demo daemon data train convert lines evaluate read classify test lint wheel bundle deploy lock clean
 SHELL := /bin/sh
 
 WORKSTATION := .venv/.ready
@@ -43,7 +43,7 @@ help: ## Say what there is
 	@echo "  make classify IMAGES='a.png folder' [MODEL=m.tflite]    make train DATA=my-classes OUT=my-model"
 	@echo "  make train [FULL=1 | QUICK=1] [SEED=0] [RESUME=1]        make convert MODEL=best_model.h5 [INPUT_RANGE=0-255]"
 	@echo "  make test PYTEST_ARGS='tests/edge -x'                    make lock [UPGRADE=1]"
-	@echo "  make daemon [CONFIG=daemon.toml]"
+	@echo "  make daemon [CONFIG=daemon.toml]                         make deploy PI=user@host [SSH='ssh -p 2222']"
 
 demo: $(DEVICE) ## Read the sample pictures (the device's packages only, no TensorFlow)
 	@.venv-edge/bin/python samples/demo.py
@@ -93,6 +93,12 @@ wheel: $(WORKSTATION) ## Build dist/*.whl, all that a device needs
 	@.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
+bundle: $(WORKSTATION) ## Make dist/*.tar.gz, each with all that a Pi without internet needs: TARGETS='debian12-aarch64 ...'
+	@.venv/bin/python deploy/bundle.py $(TARGETS)
+
+deploy: $(WORKSTATION) ## Install or upgrade a Pi over ssh: PI=user@host
+	@deploy/deploy.sh
+
 lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE=1: to the newest allowed)
 	@for lock in edge: "edge-litert:--extra litert" "edge-daemon:--extra daemon --extra gpio" \
 	  "train:--extra litert --extra daemon --extra gpio --extra train --extra test --extra lint"; do \
@@ -100,6 +106,14 @@ lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE
 	  .venv/bin/python -m uv pip compile pyproject.toml $${lock#*:} --quiet --universal --python-version 3.11 \
 	    --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
 	    --output-file "requirements/$${lock%%:*}.txt" || exit 1; \
+	done
+	@# For one target each: what has no wheel there is not chosen, and no markers are left for pip to read elsewhere.
+	@for lock in debian12:3.11 debian13:3.13; do \
+	  echo "requirements/bundle-$${lock%%:*}.txt" && \
+	  .venv/bin/python -m uv pip compile pyproject.toml --extra daemon --extra gpio --group bundle --quiet \
+	    --python-platform aarch64-manylinux_2_36 --python-version "$${lock#*:}" --only-binary :all: \
+	    --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
+	    --output-file "requirements/bundle-$${lock%%:*}.txt" || exit 1; \
 	done
 
 clean: ## Remove what can be made again; data/ and the committed models stay

@@ -25,7 +25,7 @@ def test_systemd_knows_every_key(run, tmp_path):
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     copy = tmp_path / UNIT.name
-    copy.write_text(UNIT.read_text().replace("/opt/edge-digits/bin/edge-digits", str(program)))
+    copy.write_text(UNIT.read_text().replace("/opt/edge-digits/current/bin/edge-digits", str(program)))
     said = run("systemd-analyze", "verify", "--man=no", copy)
     assert said.stderr + said.stdout == ""
 

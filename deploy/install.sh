@@ -1,0 +1,543 @@
+#!/bin/sh
+# Installs Edge Digits as a service on Raspberry Pi OS and Debian 12 and 13, upgrades it, and takes it away again.
+#
+#   sudo ./install.sh                 install or upgrade; out of an unpacked bundle nothing is fetched
+#   ./install.sh check                only say what is missing
+#   sudo ./install.sh rollback        back to the version before
+#   sudo ./install.sh uninstall       leave the readings and the configuration
+#   sudo ./install.sh uninstall --purge   leave nothing
+#
+#   --yes              no questions: install python3-picamera2 where it can be had
+#   --no-picamera2     do not ask for it
+#   --camera CAMERA    for the first configuration: auto, picamera2, synthetic, or a device such as /dev/video0
+#
+# Exit status: 0 done, 1 failed (the version before goes on), 2 not begun: the command line, or something is missing.
+#
+# A version is a folder of its own; /opt/edge-digits/current says which one is in use, and is changed in one step, once
+# the new one is complete. Whenever this is interrupted, running it again finishes the work.
+
+set -eu
+export LC_ALL=C
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+umask 022
+
+NAME=edge-digits
+BASE=/opt/$NAME
+VERSIONS=$BASE/versions
+CURRENT=$BASE/current
+PREVIOUS=$BASE/previous
+PENDING=$BASE/pending          # the version that was switched to, until it was seen to be well
+ETC=/etc/$NAME
+CONFIG=$ETC/daemon.toml
+TOKEN=$ETC/token
+STATE=/var/lib/$NAME
+UNIT=/etc/systemd/system/$NAME.service
+WANTS=/etc/systemd/system/multi-user.target.wants/$NAME.service
+COMMAND=/usr/local/bin/$NAME
+LOCK=/run/lock/$NAME-install.lock
+PYTHON=/usr/bin/python3        # the system's: it sees what apt installs
+
+HEALTH_SECONDS=${EDGE_DIGITS_HEALTH_SECONDS:-90}   # for a new version to be well; a Zero 2 W starts it in a fraction
+STEADY_SECONDS=3               # and to stay so
+SPARE_KB=65536                 # free space beside what is installed
+
+here=$(cd "$(dirname "$0")" && pwd)
+work=
+yes=0
+picamera2=1
+purge=0
+camera=auto
+action=install
+
+say() { printf '%s\n' "$*"; }
+warn() { printf '%s: %s\n' "$NAME" "$*" >&2; }
+die() { warn "$*"; exit 1; }
+usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    install | check | rollback | uninstall) action=$1 ;;
+    --yes | -y) yes=1 ;;
+    --no-picamera2) picamera2=0 ;;
+    --purge) purge=1 ;;
+    --camera)
+        [ $# -gt 1 ] || { warn "--camera needs a value"; exit 2; }
+        shift
+        camera=$1
+        ;;
+    --camera=*) camera=${1#*=} ;;
+    --help | -h) usage; exit 0 ;;
+    *) warn "unknown: $1; see $0 --help"; exit 2 ;;
+    esac
+    shift
+done
+case $camera in
+auto | picamera2 | synthetic | /dev/*) ;;
+*) warn "--camera $camera: auto, picamera2, synthetic, or a device such as /dev/video0"; exit 2 ;;
+esac
+if [ "$purge" = 1 ] && [ "$action" != uninstall ]; then
+    warn "--purge belongs to uninstall"
+    exit 2
+fi
+
+# What is here ---------------------------------------------------------------------------------------------------------
+
+has() { command -v "$1" >/dev/null 2>&1; }
+systemd_runs() { [ -d /run/systemd/system ] && has systemctl; }
+is_bundle() { [ -f "$here/VERSION" ] && [ -f "$here/MANIFEST" ]; }
+is_checkout() { [ -f "$here/bundle.py" ] && [ -f "$here/../pyproject.toml" ]; }
+fact() { sed -n "s/^$1=//p" "$here/VERSION"; }  # of the bundle
+release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}$/\1/p" /etc/os-release 2>/dev/null; }
+link() { readlink "$1" 2>/dev/null || true; }
+
+# The machine's userland: with a 64-bit kernel, Raspberry Pi OS may still be the 32-bit one.
+machine() {
+    case $(dpkg --print-architecture 2>/dev/null || uname -m) in
+    arm64 | aarch64) echo aarch64 ;;
+    amd64 | x86_64) echo x86_64 ;;
+    *) dpkg --print-architecture 2>/dev/null || uname -m ;;
+    esac
+}
+
+system() {
+    case "$(release ID) $(release ID_LIKE)" in
+    *debian* | *raspbian*) ;;
+    *) return ;;
+    esac
+    case "$(release VERSION_CODENAME) $(release VERSION_ID)" in
+    bookworm* | *" 12" | *" 12."*) echo debian12 ;;
+    trixie* | *" 13" | *" 13."*) echo debian13 ;;
+    esac
+}
+
+is_raspberry_pi() {
+    [ -f /etc/rpi-issue ] || grep -qs 'Raspberry Pi' /proc/device-tree/model
+}
+
+# Says a line for each thing that is missing; nothing where all is there.
+problems() {
+    [ "$(id -u)" = 0 ] || [ "$action" = check ] || say "it needs root: sudo $0"
+    machine=$(machine)
+    case $machine in
+    aarch64 | x86_64) ;;
+    armhf | armv7l | armv6l)
+        say "this is a 32-bit system ($machine), for which the packages it needs do not exist: write the 64-bit" \
+            "Raspberry Pi OS to the card (Pi Zero 2 W, 3, 4, 5)" ;;
+    *) say "there are no packages for this processor ($machine); it runs on aarch64 and x86_64" ;;
+    esac
+    system=$(system)
+    [ -n "$system" ] ||
+        say "this is $(release PRETTY_NAME || true); it is for Raspberry Pi OS or Debian, 12 (Bookworm) or 13 (Trixie)"
+    case $system in debian12) wanted=3.11 ;; debian13) wanted=3.13 ;; *) wanted= ;; esac
+    python=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
+    if [ -z "$python" ]; then
+        say "there is no Python ($PYTHON): sudo apt install python3"
+    elif [ -n "$wanted" ] && [ "$python" != "$wanted" ]; then
+        say "$PYTHON is Python $python, but that of this system is $wanted: install Debian's own python3"
+    elif ! "$PYTHON" -c 'import venv' 2>/dev/null; then
+        say "$PYTHON has no venv module: sudo apt install python3-venv"
+    elif is_checkout && ! is_bundle && ! "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
+        say "out of a checkout it needs pip: sudo apt install python3-venv"
+    fi
+    for tool in flock useradd usermod groupadd runuser sha256sum timeout; do
+        has $tool || say "there is no $tool: sudo apt install passwd util-linux coreutils"
+    done
+    if is_bundle; then
+        if [ "$(fact machine)" != "$machine" ] || { [ -n "$system" ] && [ "$(fact system)" != "$system" ]; }; then
+            say "this bundle is for $(fact target); take the one for ${system:-?}-$machine"
+        fi
+        needed=$(($(fact installed_kb) + SPARE_KB))
+    elif is_checkout; then
+        needed=$((400 * 1024))
+    else
+        say "beside $0 there is neither a bundle nor a checkout: unpack a bundle, and run the install.sh in it"
+        needed=0
+    fi
+    [ -d /opt ] && opt=/opt || opt=/
+    free=$(df -Pk "$opt" | awk 'NR == 2 { print $4 }')
+    [ "$free" -ge "$needed" ] ||
+        say "$opt has $((free / 1024)) MB free, and $((needed / 1024)) MB are needed: sudo apt clean, or a larger card"
+    if ! has systemctl && [ ! -d /etc/systemd ] && [ "$action" = check ]; then
+        say "there is no systemd: nothing will start the service"
+    fi
+}
+
+check() {
+    found=$(problems)
+    [ -n "$found" ] || return 0
+    warn "it cannot be installed here yet:"
+    printf '%s\n' "$found" | sed 's/^/  - /' >&2
+    exit 2
+}
+
+# One at a time; whoever holds it lets go when it ends, however it ends.
+take_lock() {
+    mkdir -p /run/lock
+    exec 9>"$LOCK"
+    flock -w 120 9 || die "another install is running; wait for it"
+}
+
+# shellcheck disable=SC2317  # it is called by the trap
+finish() {
+    status=$?
+    [ -z "$work" ] || rm -rf "$work"
+    exit "$status"
+}
+trap finish EXIT
+trap 'warn "interrupted; run it again to finish"; exit 1' HUP INT TERM
+
+# Files that are whole or not there ------------------------------------------------------------------------------------
+
+# put FILE MODE OWNER:GROUP: standard input, in one step.
+put() {
+    half=$1.new
+    cat >"$half"
+    chmod "$2" "$half"
+    chown "$3" "$half"
+    sync "$half"
+    mv -f "$half" "$1"
+}
+
+# point LINK TARGET: the link leads there in one step, and is on the disk.
+point() {
+    ln -sfn "$2" "$1.new"
+    mv -fT "$1.new" "$1"
+    sync "$(dirname "$1")"
+}
+
+# A version ------------------------------------------------------------------------------------------------------------
+
+runs() { "$1/bin/$NAME" --version >/dev/null 2>&1 && "$1/bin/$NAME" info >/dev/null; }
+
+# Says the name of the bundle's version: what is in it decides.
+identity() { echo "$(fact version)-$(sha256sum <"$here/MANIFEST" | cut -c1-12)"; }
+
+make_bundle() {
+    say "Getting the packages for $(system)-$(machine) ..."
+    work=$(mktemp -d /var/tmp/$NAME.XXXXXX)
+    "$PYTHON" -m venv "$work/venv"
+    "$work/venv/bin/python" "$here/bundle.py" --cache "$work/cache" --folder "$work/bundle" "$(system)-$(machine)" ||
+        die "the packages could not be had; nothing was changed. Without internet, use a bundle (make bundle)"
+    rm -rf "$work/venv" "$work/cache"
+    here=$work/bundle
+}
+
+# Each step says whether it worked: where the caller asks for that, the shell itself does not stop at a failure.
+build() {
+    version=$1
+    rm -rf "$version" && mkdir -p "$version" || return 1
+    "$PYTHON" -m venv --without-pip --system-site-packages "$version" || return 1
+    pip=$(echo "$here"/pip/pip-*.whl)
+    # Into the environment, whatever apt has: apt may take it away again.
+    "$version/bin/python" -I "$pip/pip" --isolated --quiet --disable-pip-version-check --no-input --no-cache-dir install \
+        --no-index --find-links "$here/wheels" --no-deps --require-hashes --only-binary=:all: --ignore-installed \
+        --no-warn-script-location --root-user-action=ignore -r "$here/requirements.txt" || return 1
+    for file in install.sh health.py first_config.py $NAME.service daemon.toml VERSION MANIFEST; do
+        cp "$here/$file" "$version/$file" || return 1
+    done
+    chmod 755 "$version/install.sh" && runs "$version" || return 1
+    sync
+    : >"$version/complete.new" && mv "$version/complete.new" "$version/complete" && sync "$version/complete" "$version"
+}
+
+is_complete() { [ -n "$1" ] && [ -f "$1/complete" ]; }
+current() { link "$CURRENT"; }
+previous() { link "$PREVIOUS"; }
+
+# Removes every version that is none of these.
+keep_only() {
+    for version in "$VERSIONS"/*; do
+        [ -d "$version" ] || continue
+        for kept in "$@"; do
+            [ "$version" != "$kept" ] || continue 2
+        done
+        rm -rf "$version"
+    done
+}
+
+# The service ----------------------------------------------------------------------------------------------------------
+
+control() { systemctl "$@" 9>&-; }
+property() { control show --property "$1" --value "$NAME.service" 2>/dev/null || true; }
+
+# Switches to a version; not to be interrupted by a signal, and whole again when run again.
+switch() {
+    trap '' HUP INT TERM
+    if [ "$(current)" != "$1" ]; then
+        point "$CURRENT" "$1"
+    fi
+    put "$UNIT" 644 root:root <"$1/$NAME.service"
+    if systemd_runs; then
+        control daemon-reload
+        control restart "$NAME.service" || true
+    fi
+    trap 'warn "interrupted; run it again to finish"; exit 1' HUP INT TERM
+}
+
+# Whether the running service is well, and stays so; says why not in $why.
+is_well() {
+    waited=0
+    well=0
+    why="it did not start"
+    restarts=
+    while [ $waited -le "$HEALTH_SECONDS" ]; do
+        if control is-active --quiet "$NAME.service" && why=$("$PYTHON" -I "$CURRENT/health.py" "$CONFIG"); then
+            [ "$(property NRestarts)" = "$restarts" ] || well=0
+            restarts=$(property NRestarts)
+            [ $well -lt $STEADY_SECONDS ] || return 0
+            well=$((well + 1))
+        else
+            well=0
+            # Systemd has given up: a configuration that cannot be used.
+            case $(property ActiveState) in failed) why="it ended at once"; return 1 ;; esac
+        fi
+        sleep 1
+        waited=$((waited + 1))
+    done
+    return 1
+}
+
+show_log() {
+    has journalctl || return 0
+    say "The last lines of its log (all of it: sudo journalctl -u $NAME):" >&2
+    journalctl --unit "$NAME.service" --lines 8 --no-pager --output cat 2>/dev/null | sed 's/^/    /' >&2 || true
+}
+
+# Whether anything but this machine can be asked for packages.
+offer_picamera2() {
+    [ "$picamera2" = 1 ] || return 0
+    if "$PYTHON" -I -c 'import picamera2' 2>/dev/null || dpkg -s python3-picamera2 >/dev/null 2>&1; then return 0; fi
+    has apt-get || return 0
+    can_have() { [ -n "$(apt-cache --quiet=2 show --no-all-versions python3-picamera2 2>/dev/null)" ]; }
+    if ! is_raspberry_pi && ! can_have; then
+        say "python3-picamera2 is not in this system's packages: a camera is read by V4L2."
+        return 0
+    fi
+    if [ "$yes" = 0 ]; then
+        if [ ! -t 0 ]; then
+            say "Without picamera2 a camera module cannot be read. To have it:" \
+                "sudo apt install python3-picamera2 --no-install-recommends"
+            return 0
+        fi
+        printf 'Install python3-picamera2, which camera modules need, by apt? [Y/n] '
+        read -r answer || answer=n
+        case $answer in [nN]*) return 0 ;; esac
+    fi
+    say "Installing python3-picamera2 ..."
+    if is_raspberry_pi; then apt-get update -qq 9>&- || true; fi
+    if ! DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-picamera2 \
+        </dev/null >/dev/null 9>&-; then
+        warn "python3-picamera2 could not be installed (no internet?): a camera is read by V4L2." \
+            "Later: sudo apt install python3-picamera2 --no-install-recommends, then set source.kind in $CONFIG"
+    fi
+}
+
+make_user() {
+    getent group $NAME >/dev/null || groupadd --system $NAME
+    getent passwd $NAME >/dev/null || useradd --system --gid $NAME --home-dir $STATE --no-create-home \
+        --shell /usr/sbin/nologin --comment "Edge Digits" $NAME
+    for group in video gpio; do
+        if getent group $group >/dev/null; then usermod --append --groups $group $NAME; fi
+    done
+    # The unit names this group.
+    getent group video >/dev/null || groupadd --system video
+}
+
+make_state() {
+    mkdir -p "$STATE" "$ETC"
+    chmod 700 "$STATE"
+    # What an uninstall left belongs to nobody in particular.
+    [ "$(stat -c %U "$STATE")" = $NAME ] || chown -R $NAME:$NAME "$STATE"
+    chown root:root "$ETC"
+    chmod 755 "$ETC"
+}
+
+make_token() {
+    if [ ! -s "$TOKEN" ]; then
+        new_token=$("$PYTHON" -I -c 'import secrets; print(secrets.token_hex(16))')
+        printf '%s\n' "$new_token" | put "$TOKEN" 600 $NAME:$NAME
+    fi
+    chown $NAME:$NAME "$TOKEN"
+    chmod 600 "$TOKEN"
+}
+
+make_config() {
+    if [ -e "$CONFIG" ]; then
+        # What an uninstall left.
+        if [ "$(stat -c %U:%G "$CONFIG")" = root:root ]; then chown root:$NAME "$CONFIG"; fi
+        # It may name the token, and there is none after it was taken away.
+        if grep -qs "^token_file = \"$TOKEN\"" "$CONFIG"; then make_token; fi
+        return 0
+    fi
+    make_token
+    source=$("$1/bin/python" -I "$1/first_config.py" "$1/daemon.toml" "$ETC/.daemon.toml" "$TOKEN" "$camera" 9>&-)
+    put "$CONFIG" 640 root:$NAME <"$ETC/.daemon.toml"
+    rm -f "$ETC/.daemon.toml"
+    say "The camera: $source."
+    case $source in *demonstration*) say "When there is a camera, set source.kind in $CONFIG." ;; esac
+}
+
+start_with_machine() {
+    if has systemctl; then
+        control --quiet enable "$NAME.service" 2>/dev/null || true
+    fi
+    if [ ! -e "$WANTS" ]; then
+        mkdir -p "$(dirname "$WANTS")"
+        ln -sfn "$UNIT" "$WANTS"
+    fi
+}
+
+show_page() {
+    address=$("$PYTHON" -I "$CURRENT/health.py" "$CONFIG" || true)
+    port=${address##*:}
+    case $address in
+    '') say "The page is off (http.enabled in $CONFIG)." ; return 0 ;;
+    *//127.* | *//localhost:* | *//\[::1\]:*)
+        say "The page: $address (from this machine alone; http.listen in $CONFIG changes it)"
+        return 0
+        ;;
+    esac
+    say
+    say "The page: http://$(uname -n).local:$port/"
+    for number in $(hostname -I 2>/dev/null || true); do
+        case $number in *:*) ;; *) say "     or: http://$number:$port/" ;; esac
+    done
+    # The daemon logs a link at each start.
+    link=$(journalctl --unit "$NAME.service" --no-pager --output cat --since -15min 2>/dev/null |
+        sed -n 's/.*the page: \(http[^" ]*login?once=[^" ]*\).*/\1/p' | tail -n 1)
+    [ -z "$link" ] || say "Log in without typing, once and within 15 minutes: $link"
+    if [ -n "${new_token:-}" ]; then
+        say "Its token, which logs in at any time: $new_token"
+    fi
+    say "To see the token again: sudo cat $TOKEN"
+}
+
+# What is asked for ----------------------------------------------------------------------------------------------------
+
+install() {
+    check
+    take_lock
+    if ! is_bundle; then make_bundle; fi
+    (cd "$here" && sha256sum --quiet --strict --check MANIFEST) ||
+        die "the bundle is damaged; nothing was changed. Copy it again"
+    new=$VERSIONS/$(identity)
+    old=$(current)
+    mkdir -p "$VERSIONS"
+    # Switched to, and interrupted before it was known to be well: what was before is what to go back to.
+    if [ -f "$PENDING" ] && [ "$(cat "$PENDING")" = "$old" ] && is_complete "$(previous)"; then
+        old=$(previous)
+    fi
+    is_complete "$old" || old=
+    offer_picamera2
+    if is_complete "$new" && runs "$new" 2>/dev/null; then
+        say "$(basename "$new") is already here."
+    else
+        keep_only "$old" "$(current)"
+        say "Installing $(basename "$new") ..."
+        build "$new" || { rm -rf "$new"; die "the new version does not run here; nothing was changed"; }
+    fi
+    make_user
+    make_state
+    make_config "$new"
+    said=$("$new/bin/$NAME" daemon --check --config "$CONFIG" 2>&1) || {
+        printf '%s\n' "$said" >&2
+        die "the configuration does not fit; $([ -n "$old" ] && echo "the version before goes on" ||
+            echo "nothing was started"). Correct $CONFIG and run this again"
+    }
+    point "$COMMAND" "$CURRENT/bin/$NAME"
+    if [ "$(current)" = "$new" ] && [ ! -f "$PENDING" ] && cmp -s "$new/$NAME.service" "$UNIT"; then
+        start_with_machine
+        if systemd_runs && ! control is-active --quiet "$NAME.service"; then control restart "$NAME.service" || true; fi
+        old=
+    else
+        [ "$old" = "$new" ] || [ -z "$old" ] || point "$PREVIOUS" "$old"
+        printf '%s\n' "$new" | put "$PENDING" 644 root:root
+        switch "$new"
+        start_with_machine
+    fi
+    if ! systemd_runs; then
+        rm -f "$PENDING"
+        keep_only "$new" "$(previous)"
+        say "Installed $(basename "$new"). Systemd does not run here: nothing was started; it starts with the machine."
+        return 0
+    fi
+    say "Waiting until it is well ..."
+    if is_well; then
+        rm -f "$PENDING"
+        keep_only "$new" "$(previous)"
+        say "Edge Digits $(fact version) is installed and runs."
+        show_page
+        return 0
+    fi
+    warn "the service is not well: $why"
+    show_log
+    if [ -n "$old" ] && [ "$old" != "$new" ]; then
+        go_back "$old"
+        rm -rf "$new"
+    else
+        warn "it stays installed; correct what is wrong (the configuration is $CONFIG), then run this again"
+    fi
+    return 1
+}
+
+go_back() {
+    warn "going back to $(basename "$1")"
+    switch "$1"
+    rm -f "$PREVIOUS" "$PENDING"
+    if ! systemd_runs || is_well; then
+        warn "$(basename "$1") runs again"
+    else
+        warn "$(basename "$1") is not well either: $why"
+        return 1
+    fi
+}
+
+rollback() {
+    [ "$(id -u)" = 0 ] || die "it needs root: sudo $0 rollback"
+    take_lock
+    before=$(previous)
+    if ! is_complete "$before" || [ "$before" = "$(current)" ]; then die "there is no version before to go back to"; fi
+    go_back "$before"
+}
+
+uninstall() {
+    [ "$(id -u)" = 0 ] || die "it needs root: sudo $0 uninstall"
+    take_lock
+    if has systemctl; then
+        if systemd_runs; then control stop "$NAME.service" 2>/dev/null || true; fi
+        control --quiet disable "$NAME.service" 2>/dev/null || true
+    fi
+    rm -f "$WANTS" "$UNIT" "$UNIT.new"
+    if systemd_runs; then
+        control daemon-reload
+        control reset-failed "$NAME.service" 2>/dev/null || true
+    fi
+    case $(link "$COMMAND") in "$BASE"/*) rm -f "$COMMAND" ;; esac
+    rm -f "$COMMAND.new"
+    if [ "$purge" = 1 ]; then
+        rm -rf "$STATE" "$ETC" "$UNIT.d"
+    else
+        # The user goes, and its number may become somebody else's.
+        for left in "$STATE" "$TOKEN" "$CONFIG"; do
+            [ ! -e "$left" ] || chown -R root:root "$left"
+        done
+    fi
+    if getent passwd $NAME >/dev/null; then userdel $NAME; fi
+    if getent group $NAME >/dev/null; then groupdel $NAME; fi
+    # What runs this may lie in there, so it goes last.
+    rm -rf "$BASE"
+    if [ "$purge" = 1 ]; then
+        say "Edge Digits is gone, with its readings and its configuration."
+    else
+        say "Edge Digits is gone. Its readings are in $STATE, its configuration in $ETC; uninstall --purge removes them."
+    fi
+    rm -f "$LOCK"
+}
+
+case $action in
+install) install ;;
+check) check; say "Nothing is missing." ;;
+rollback) rollback ;;
+uninstall) uninstall ;;
+esac
+exit
