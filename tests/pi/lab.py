@@ -115,5 +115,7 @@ def bundles(names: Sequence[str]) -> dict[str, Path]:
     out = LAB / "dist"
     bundle = [ROOT / ".venv/bin/python", ROOT / "deploy/bundle.py", "--out", out, "--cache", LAB / "wheels"]
     run("nice", "-n", "10", *bundle, *names)
-    found = {name: sorted(out.glob(f"edge-digits-*-{name}.tar.gz"), key=lambda path: path.stat().st_mtime) for name in names}
+    found = {
+        name: sorted(out.glob(f"edge-digits-*-{name}.tar.gz"), key=lambda path: path.stat().st_mtime) for name in names
+    }
     return {name: paths[-1] for name, paths in found.items()}

@@ -51,7 +51,7 @@ Restart=always
 [Install]
 WantedBy=multi-user.target
 """
-AGENT = f'''\
+AGENT = f"""\
 import json, socketserver, subprocess
 
 
@@ -69,7 +69,7 @@ class Ask(socketserver.StreamRequestHandler):
 
 socketserver.ThreadingTCPServer.allow_reuse_address = True
 socketserver.ThreadingTCPServer(("", {AGENT_PORT}), Ask).serve_forever()
-'''
+"""
 # Nothing is started while packages are installed in a chroot.
 POLICY = "#!/bin/sh\nexit 101\n"
 
@@ -87,7 +87,9 @@ def image(machine: str) -> Path:
     _install_picamera2(root, machine)
     _set_up(root)
     for name in ("vmlinuz", "initrd.img"):
-        shutil.copyfile((root / name).resolve() if not (root / name).is_symlink() else root / os.readlink(root / name), half / name)
+        shutil.copyfile(
+            (root / name).resolve() if not (root / name).is_symlink() else root / os.readlink(root / name), half / name
+        )
     for cache in ("var/cache/apt/archives", "var/lib/apt/lists"):
         shutil.rmtree(root / cache, ignore_errors=True)
     run("mke2fs", "-q", "-t", "ext4", "-d", root, half / "disk.img", f"{IMAGE_MB}M")

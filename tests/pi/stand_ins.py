@@ -17,7 +17,10 @@ LIST = (
         "a drop-in for the unit: group `kvm`, DeviceAllow of /dev/udmabuf",
         "libcamera's virtual camera takes its buffers from there; a Pi's takes them from /dev/dma_heap",
     ),
-    ("a udev rule: dma-buf heaps belong to group video", "Raspberry Pi OS has it (raspberrypi-sys-mods), Debian has not"),
+    (
+        "a udev rule: dma-buf heaps belong to group video",
+        "Raspberry Pi OS has it (raspberrypi-sys-mods), Debian has not",
+    ),
     ("while /run/lab/hang is there, a frame does not come", "for the watchdog's test: a camera's driver that hangs"),
 )
 

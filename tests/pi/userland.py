@@ -88,9 +88,7 @@ def userland(system: System, machine: str, core: str | None = None) -> Iterator[
     place.mkdir(parents=True)
     cpuinfo = ""
     if core:
-        text = "".join(
-            CPUINFO.format(number=number, part=CORES[core], more=NEWER.get(core, "")) for number in range(4)
-        )
+        text = "".join(CPUINFO.format(number=number, part=CORES[core], more=NEWER.get(core, "")) for number in range(4))
         (place / "cpuinfo").write_text(text)
         cpuinfo = str(place / "cpuinfo")
     apart = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child"]

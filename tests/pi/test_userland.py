@@ -1,0 +1,144 @@
+"""A Pi's Debian and the wheels for its processor: installed from the bundle with no network, they read as x86_64 does."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.pi.conftest import FULL
+from tests.pi.lab import BOOKWORM, ROOT, TRIXIE, System, bundles
+from tests.pi.records import CONFIDENCE, differences, furthest
+from tests.pi.report import Report
+from tests.pi.userland import Userland, userland
+
+SAMPLES = "/root/samples"
+COMMANDS = {
+    "classify": f"classify {SAMPLES}",
+    "read": f"read {SAMPLES}/pages/numbers.jpg",
+    "read, fields": f"read --fields {SAMPLES}/pages/form.toml {SAMPLES}/pages/form.jpg",
+}
+# What it is not made for: a close picture of one digit as a page, a form without its fields. Reported, not demanded.
+BEYOND = {"read, beyond": f"read {SAMPLES}"}
+# The largest process under it; of aarch64 that is qemu-user's memory, too.
+PEAK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+# Every Debian by the short form is a minute more than CI has.
+TRIED = [(BOOKWORM, "cortex-a53"), (BOOKWORM, "cortex-a76"), (TRIXIE, "cortex-a53"), (TRIXIE, "cortex-a72"),
+         (TRIXIE, "cortex-a76")] if FULL else [(BOOKWORM, "cortex-a53"), (TRIXIE, "cortex-a72")]  # fmt: skip
+
+
+@dataclass
+class Installed:
+    """A userland with the product in it."""
+
+    land: Userland
+    seconds: float
+
+    def records(self, words: str) -> list[dict]:
+        said = self.land.run("edge-digits", *words.split(), "--format", "jsonl", "--jobs", "1")
+        return [json.loads(line) for line in said.splitlines()]
+
+    def peak_mb(self, *words: str) -> float:
+        return int(self.land.run("python3", "-c", PEAK, *words).split()[-1]) / 1024
+
+    def megabytes(self, folder: str = "") -> float:
+        version = "/opt/edge-digits/current/"
+        return int(self.land.run("du", "-sk", f"{version}{folder}").split()[0]) / 1024
+
+
+def install(land: Userland, archive: Path) -> Installed:
+    """By the two commands that a person types."""
+    began = time.monotonic()
+    shutil.copyfile(archive, land.root / "root" / archive.name)
+    shutil.copytree(ROOT / "samples", land.root / "root/samples")
+    land.run("tar", "-xzf", f"/root/{archive.name}", "-C", "/root")
+    land.run(f"/root/{archive.name.removesuffix('.tar.gz')}/install.sh", "--camera", "synthetic")
+    return Installed(land, time.monotonic() - began)
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, dict[str, list[dict]]]:
+    """What x86_64 says, in the same Debian, out of the same bundle for x86_64: {system: {command: records}}."""
+    found = {}
+    for system in dict.fromkeys(system for system, _ in TRIED):
+        name = f"{system.name}-x86_64"
+        with userland(system, "x86_64") as land:
+            installed = install(land, bundles([name])[name])
+            found[system.name] = {what: installed.records(words) for what, words in (COMMANDS | BEYOND).items()}
+    return found
+
+
+@pytest.fixture(scope="module", params=TRIED, ids=lambda tried: f"{tried[0].name}-{tried[1]}")
+def pi(request: pytest.FixtureRequest) -> Iterator[tuple[System, str, Installed]]:
+    system, core = request.param
+    name = f"{system.name}-aarch64"
+    archive = bundles([name])[name]
+    with userland(system, "aarch64", core) as land:
+        yield system, core, install(land, archive)
+
+
+def test_the_records_are_those_of_x86_64(pi, expected, report: Report) -> None:
+    system, core, installed = pi
+    info = json.loads(installed.land.run("edge-digits", "info"))
+    assert (info["machine"], info["runtime"]["name"]) == ("aarch64", system.runtime)
+    assert info["problems"] == []
+    wrong = []
+    for what, words in (COMMANDS | BEYOND).items():
+        here, there = installed.records(words), expected[system.name][what]
+        assert len(here) == len(there)
+        pairs = list(zip(there, here))
+        unlike = {Path(one["path"]).name: differences(one, other) for one, other in pairs}
+        unlike = {name: found for name, found in unlike.items() if found}
+        same = [furthest(*pair) for pair in pairs if Path(pair[0]["path"]).name not in unlike]
+        report.add(
+            "Records, aarch64 userland against x86_64",
+            **{
+                "system": system.name,
+                "core": core,
+                "runtime": f"{info['runtime']['package']} {info['runtime']['version']}",
+                "command": what,
+                "records": len(here),
+                "the same to the last figure": sum(one == other for one, other in pairs),
+                f"within {CONFIDENCE} and a pixel": len(here) - len(unlike),
+                "furthest of those": f"{max(same, default=0):.4f}",
+                "others": ", ".join(unlike),
+            },
+        )
+        if what in COMMANDS:
+            wrong += [f"{what}: {name}: {'; '.join(found[:4])}" for name, found in unlike.items()]
+    assert not wrong
+
+
+def test_the_answers_are_right(pi) -> None:
+    _, _, installed = pi
+    rows = (ROOT / "samples/answers.csv").read_text().splitlines()[1:]
+    answers = {file: label or None for file, label, *_ in (row.split(",", 2) for row in rows)}
+    said = {Path(record["path"]).name: record["label"] for record in installed.records(COMMANDS["classify"])}
+    assert {file: said[file] for file in answers} == answers
+
+
+def test_what_it_costs_is_known(pi, report: Report) -> None:
+    system, core, installed = pi
+    picture = f"{SAMPLES}/pages/numbers.jpg"
+    packages = {path.name: installed.megabytes(f"lib/python{system.python}/site-packages/{path.name}")
+                for path in (installed.land.root / f"opt/edge-digits/current").resolve().glob("no-such")}  # fmt: skip
+    assert not packages
+    report.add(
+        "What it takes, aarch64 userland",
+        **{
+            "system": system.name,
+            "core": core,
+            "install (s, emulated)": f"{installed.seconds:.0f}",
+            "installed (MB)": f"{installed.megabytes():.0f}",
+            "peak resident, `read` (MB, with qemu's own)": f"{installed.peak_mb('edge-digits', 'read', '--jobs', '1', picture):.0f}",
+            "of that a bare python3": f"{installed.peak_mb('python3', '-c', 'pass'):.0f}",
+        },
+    )
