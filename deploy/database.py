@@ -1,10 +1,10 @@
 """The readings across an upgrade: a newer version brings the tables up to date, and an older one cannot read those.
 
-`database.py keep CONFIG TABLES` copies the database aside where a version that knows this number of tables' steps would
-change it. `database.py restore CONFIG TABLES` puts the copy back where a version with this number could not read what is
-there, which stays beside it; what became of it is said. `must-keep` and `must-restore` say by the exit status whether
-there is anything to do. `database.py forget CONFIG` removes the copy. install.sh ends
-the daemon before the first two. `database.py fits CONFIG TABLES` ends with 1 where that version could not read it.
+`database.py keep CONFIG TABLES` copies the database aside where a version that knows so many steps of the tables would
+change it. `restore` puts the copy back where a version that knows so many could not read what is there, which stays
+beside it, and says so. `must-keep` and `must-restore` say by the exit status whether there is anything to do;
+install.sh ends the daemon in between. `fits` ends with 1 where that version could not read it. `forget` removes the
+copy.
 """
 
 import os

@@ -238,7 +238,7 @@ build() {
         cp "$here/$file" "$version/$file" || return 1
     done
     chmod 755 "$version/install.sh" && runs "$version" || return 1
-    sync
+    sync --file-system "$version" || return 1
     : >"$version/complete.new" && mv "$version/complete.new" "$version/complete" && sync "$version/complete" "$version"
 }
 
@@ -300,7 +300,7 @@ is_well() {
         if control is-active --quiet "$NAME.service" && why=$("$PYTHON" -I "$CURRENT/health.py" "$CONFIG"); then
             [ "$(property NRestarts)" = "$restarts" ] || well=0
             restarts=$(property NRestarts)
-            [ $well -lt $STEADY_SECONDS ] || return 0
+            [ "$well" -lt "$STEADY_SECONDS" ] || return 0
             well=$((well + 1))
         else
             well=0
@@ -340,12 +340,20 @@ offer_picamera2() {
         case $answer in [nN]*) return 0 ;; esac
     fi
     say "Installing python3-picamera2 ..."
-    if is_raspberry_pi; then apt-get update -qq 9>&- || true; fi
-    if ! DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-picamera2 \
-        </dev/null >/dev/null 9>&-; then
+    # Without internet it shall say so soon.
+    apt() {
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=15 \
+            -o Acquire::https::Timeout=15 -o DPkg::Lock::Timeout=120 "$@" </dev/null >/dev/null 2>"$apt_said" 9>&-
+    }
+    apt_said=$(mktemp)
+    # The lists of packages of a fresh card are empty.
+    if is_raspberry_pi; then apt update || true; fi
+    if ! apt install -y --no-install-recommends python3-picamera2; then
+        tail -n 3 "$apt_said" >&2
         warn "python3-picamera2 could not be installed (no internet?): a camera is read by V4L2." \
             "Later: sudo apt install python3-picamera2 --no-install-recommends, then set source.kind in $CONFIG"
     fi
+    rm -f "$apt_said"
 }
 
 make_user() {

@@ -120,6 +120,15 @@ class Machine:
     def exists(self, name: str) -> bool:
         return self.run("test", "-e", name, works=False).returncode == 0
 
+    def written(self) -> list[str]:
+        """Whatever is here and not on the machine below."""
+        upper = self.root.parent / "upper"
+        # A character device stands for what was removed.
+        found = subprocess.run(
+            ["find", upper, "-not", "-type", "c", "-printf", "/%P\n"], capture_output=True, text=True
+        )
+        return found.stdout.splitlines()
+
     def with_service(self) -> "Machine":
         """Has systemctl's stand-in from now on, and so a systemd that runs."""
         self.path("/run/systemd/system").mkdir(parents=True)
