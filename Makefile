@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo daemon data train convert lines evaluate read classify test lint wheel bundle deploy lock clean
+.PHONY: help demo daemon faults data train convert lines evaluate read classify test lint wheel bundle deploy lock clean
 SHELL := /bin/sh
 
 WORKSTATION := .venv/.ready
@@ -51,6 +51,10 @@ demo: $(DEVICE) ## Read the sample pictures (the device's packages only, no Tens
 daemon: $(DAEMON) ## Run the service with a built-in camera, and say where its page is (CONFIG=daemon.toml: with yours)
 	@.venv-daemon/bin/python -m edge daemon --config "$(or $(CONFIG),samples/daemon.toml)"
 
+faults: $(WORKSTATION) ## Break everything around the daemon, and count what is lost: KILLS=200 SEED=7 ONLY=kill,disk
+	@.venv/bin/python -m tests.daemon.faults $(if $(KILLS),--kills "$(KILLS)") $(if $(SEED),--seed "$(SEED)") \
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(JOBS),--jobs "$(JOBS)") $(if $(JSON),--json "$(JSON)")
+
 data: $(WORKSTATION) ## Fetch MNIST into data/ and check it
 	@.venv/bin/python -m train.data
 
@@ -97,7 +101,7 @@ bundle: $(WORKSTATION) ## Make dist/*.tar.gz, each with all that a Pi without in
 	@.venv/bin/python deploy/bundle.py $(TARGETS)
 
 deploy: $(WORKSTATION) ## Install or upgrade a Pi over ssh: PI=user@host
-	@deploy/deploy.sh
+	@PI="$(PI)" SSH="$(SSH)" OPTIONS="$(OPTIONS)" deploy/deploy.sh
 
 lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE=1: to the newest allowed)
 	@for lock in edge: "edge-litert:--extra litert" "edge-daemon:--extra daemon --extra gpio" \

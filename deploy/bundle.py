@@ -29,7 +29,7 @@ PIP = "pip"
 # Written by Python when it is installed: bytecode is about as large as its source.
 BYTECODE = {".py": 2}
 
-INSTALLER = ("install.sh", "health.py", "first_config.py", "edge-digits.service")  # in deploy/
+INSTALLER = ("install.sh", "health.py", "first_config.py", "database.py", "edge-digits.service")  # in deploy/
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def fill(folder: Path, target: Target, product: Path, wheels: list[Path]) -> Non
         "installed_kb": sum(map(installed_size, packages)) // 1024,
     }
     (folder / "VERSION").write_text("".join(f"{key}={value}\n" for key, value in facts.items()))
-    for path in folder.rglob("*"):
+    for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() or path.suffix == ".sh" else 0o644)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     # As sha256sum --check reads it.

@@ -38,7 +38,7 @@ LOCK=/run/lock/$NAME-install.lock
 PYTHON=/usr/bin/python3        # the system's: it sees what apt installs
 
 HEALTH_SECONDS=${EDGE_DIGITS_HEALTH_SECONDS:-90}   # for a new version to be well; a Zero 2 W starts it in a fraction
-STEADY_SECONDS=3               # and to stay so
+STEADY_SECONDS=${EDGE_DIGITS_STEADY_SECONDS:-3}    # and to stay so
 SPARE_KB=65536                 # free space beside what is installed
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -84,7 +84,7 @@ fi
 
 has() { command -v "$1" >/dev/null 2>&1; }
 systemd_runs() { [ -d /run/systemd/system ] && has systemctl; }
-is_bundle() { [ -f "$here/VERSION" ] && [ -f "$here/MANIFEST" ]; }
+is_bundle() { [ -f "$here/MANIFEST" ] && [ -d "$here/wheels" ]; }
 is_checkout() { [ -f "$here/bundle.py" ] && [ -f "$here/../pyproject.toml" ]; }
 fact() { sed -n "s/^$1=//p" "$here/VERSION"; }  # of the bundle
 release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}$/\1/p" /etc/os-release 2>/dev/null; }
@@ -147,6 +147,7 @@ problems() {
             say "this bundle is for $(fact target); take the one for ${system:-?}-$machine"
         fi
         needed=$(($(fact installed_kb) + SPARE_KB))
+        ! is_complete "$VERSIONS/$(identity)" || needed=0
     elif is_checkout; then
         needed=$((400 * 1024))
     else
@@ -196,6 +197,7 @@ put() {
     chown "$3" "$half"
     sync "$half"
     mv -f "$half" "$1"
+    sync "$(dirname "$1")"
 }
 
 # point LINK TARGET: the link leads there in one step, and is on the disk.
@@ -232,11 +234,11 @@ build() {
     "$version/bin/python" -I "$pip/pip" --isolated --quiet --disable-pip-version-check --no-input --no-cache-dir install \
         --no-index --find-links "$here/wheels" --no-deps --require-hashes --only-binary=:all: --ignore-installed \
         --no-warn-script-location --root-user-action=ignore -r "$here/requirements.txt" || return 1
-    for file in install.sh health.py first_config.py $NAME.service daemon.toml VERSION MANIFEST; do
+    for file in install.sh health.py first_config.py database.py $NAME.service daemon.toml VERSION MANIFEST; do
         cp "$here/$file" "$version/$file" || return 1
     done
     chmod 755 "$version/install.sh" && runs "$version" || return 1
-    sync
+    sync --file-system "$version" || return 1
     : >"$version/complete.new" && mv "$version/complete.new" "$version/complete" && sync "$version/complete" "$version"
 }
 
@@ -260,9 +262,23 @@ keep_only() {
 control() { systemctl "$@" 9>&-; }
 property() { control show --property "$1" --value "$NAME.service" 2>/dev/null || true; }
 
-# Switches to a version; not to be interrupted by a signal, and whole again when run again.
+# Which steps of the database's tables a version knows.
+tables() { "$1/bin/python" -I -c 'from edge.daemon.schema import VERSION; print(VERSION)' 2>/dev/null || echo 0; }
+database() { "$PYTHON" -I "$here/database.py" "$@"; }
+
+# switch VERSION keep|restore: to a version, with the database as it is, or as it was before the version that goes. Not
+# to be interrupted by a signal, and whole again when run again.
 switch() {
     trap '' HUP INT TERM
+    known=$(tables "$1")
+    # Only for that it ends earlier than it has to.
+    if database "must-$2" "$CONFIG" "$known"; then
+        if systemd_runs; then control stop "$NAME.service" || true; fi
+        if ! database "$2" "$CONFIG" "$known" && [ "$2" = keep ]; then
+            if systemd_runs; then control start "$NAME.service" || true; fi
+            die "nothing was changed"
+        fi
+    fi
     if [ "$(current)" != "$1" ]; then
         point "$CURRENT" "$1"
     fi
@@ -284,7 +300,7 @@ is_well() {
         if control is-active --quiet "$NAME.service" && why=$("$PYTHON" -I "$CURRENT/health.py" "$CONFIG"); then
             [ "$(property NRestarts)" = "$restarts" ] || well=0
             restarts=$(property NRestarts)
-            [ $well -lt $STEADY_SECONDS ] || return 0
+            [ "$well" -lt "$STEADY_SECONDS" ] || return 0
             well=$((well + 1))
         else
             well=0
@@ -324,12 +340,20 @@ offer_picamera2() {
         case $answer in [nN]*) return 0 ;; esac
     fi
     say "Installing python3-picamera2 ..."
-    if is_raspberry_pi; then apt-get update -qq 9>&- || true; fi
-    if ! DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends python3-picamera2 \
-        </dev/null >/dev/null 9>&-; then
+    # Without internet it shall say so soon.
+    apt() {
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=15 \
+            -o Acquire::https::Timeout=15 -o DPkg::Lock::Timeout=120 "$@" </dev/null >/dev/null 2>"$apt_said" 9>&-
+    }
+    apt_said=$(mktemp)
+    # The lists of packages of a fresh card are empty.
+    if is_raspberry_pi; then apt update || true; fi
+    if ! apt install -y --no-install-recommends python3-picamera2; then
+        tail -n 3 "$apt_said" >&2
         warn "python3-picamera2 could not be installed (no internet?): a camera is read by V4L2." \
             "Later: sudo apt install python3-picamera2 --no-install-recommends, then set source.kind in $CONFIG"
     fi
+    rm -f "$apt_said"
 }
 
 make_user() {
@@ -452,7 +476,7 @@ install() {
     else
         [ "$old" = "$new" ] || [ -z "$old" ] || point "$PREVIOUS" "$old"
         printf '%s\n' "$new" | put "$PENDING" 644 root:root
-        switch "$new"
+        switch "$new" keep
         start_with_machine
     fi
     if ! systemd_runs; then
@@ -464,6 +488,7 @@ install() {
     say "Waiting until it is well ..."
     if is_well; then
         rm -f "$PENDING"
+        database forget "$CONFIG" || true
         keep_only "$new" "$(previous)"
         say "Edge Digits $(fact version) is installed and runs."
         show_page
@@ -482,8 +507,9 @@ install() {
 
 go_back() {
     warn "going back to $(basename "$1")"
-    switch "$1"
+    switch "$1" restore
     rm -f "$PREVIOUS" "$PENDING"
+    database forget "$CONFIG" || true
     if ! systemd_runs || is_well; then
         warn "$(basename "$1") runs again"
     else
@@ -497,6 +523,7 @@ rollback() {
     take_lock
     before=$(previous)
     if ! is_complete "$before" || [ "$before" = "$(current)" ]; then die "there is no version before to go back to"; fi
+    database fits "$CONFIG" "$(tables "$before")" || die "nothing was changed"
     go_back "$before"
 }
 

@@ -25,8 +25,8 @@ M_ARENA_MAX = -8  # mallopt(3)
 WATCHDOG_PART = 1 / 4  # of systemd's patience passes between two signs of life
 
 STATUSES = """\
-exit status: 0 the daemon was asked to end, 1 it ended by itself, 2 it could not start: the command line, the
-configuration, the model or the database"""
+exit status: 0 the daemon was asked to end, 1 it ended by itself, or its database cannot be used right now: the disk is
+full, or another daemon has it; 2 it could not start: the command line, the configuration or the model is wrong"""
 
 log = logging.getLogger("edge_digits.daemon")
 
@@ -68,7 +68,13 @@ def run(options: argparse.Namespace, terminal: TextIO) -> int:
     if options.check:
         write(f"{options.config}: nothing wrong with it\n".encode("utf-8", "backslashreplace"))
         return ALL_ANSWERED
-    return _serve(settings, terminal)
+    from edge.daemon.store import StoreError
+
+    try:
+        return _serve(settings, terminal)
+    except StoreError as error:  # that passes, and systemd tries it again; after WRONG_COMMAND_LINE it does not
+        complain(terminal, str(error))
+        return SOME_FAILED
 
 
 def _check_parts(settings: "Settings") -> None:
@@ -93,9 +99,9 @@ def _serve(settings: "Settings", terminal: TextIO) -> int:
     signals = _Signals()
     with signals:
         service = Service(settings)
-        service.start()
-        systemd.notify("READY=1", "STATUS=started")
         try:
+            service.start()
+            systemd.notify("READY=1", "STATUS=started")
             status = _attend(service, signals)
         finally:
             systemd.notify("STOPPING=1")
@@ -154,6 +160,8 @@ def _reload(service: "Service") -> None:
         log.error("the configuration stays as it was")
     except EdgeDigitsError as error:
         log.error("%s; the configuration stays as it was", error)
+    except Exception:
+        log.exception("internal error; the configuration stays as it was")
     finally:
         systemd.notify("READY=1")
 

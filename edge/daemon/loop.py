@@ -34,6 +34,8 @@ TURN_SECONDS = 0.5  # the loop comes around at least so often: it answers reques
 LOOK_SECONDS = 0.5  # between two frames that are read for somebody who watches the page
 CHANGE_SIZE = (64, 48)  # cells in which a picture's change is looked for
 CHANGE_LEVELS = 12  # grey levels by which a cell has changed
+SAME_SIZE = (160, 120)  # cells in which a picture is the same as the one before, but for the camera's noise
+SAME_LEVELS = 6  # grey levels, at most: a cell's mean of 16 pixels has a quarter of their noise
 
 log = logging.getLogger("edge_digits.reading")
 
@@ -86,6 +88,7 @@ class Loop:
         self._next = self._next_look = 0.0
         self._votes_anew = False
         self._looked_at: Image | None = None
+        self._same = 0  # frames read that show the same as it
         self._recorded = time.monotonic()
         self._said: dict[str, str | None] = {}
         self.configure(settings, storing, Watched())
@@ -100,7 +103,7 @@ class Loop:
             self._settings, self._storing, self._form, self._tally = settings, storing, form, tally
             self._watched = watched
             self._said = _said_in(self._store.latest(), watched)
-            self._settled = False
+            self._settled, self._same = False, 0
             self._next = 0.0
             self._changing.notify_all()
 
@@ -194,7 +197,6 @@ class Loop:
 
     def _take(self, frame: Frame, *, counts: bool) -> None:
         started = time.monotonic()
-        self._next_look = started + LOOK_SECONDS
         if counts:
             self._next = started + (0 if frame.path is not None else self._settings.interval)
         try:
@@ -203,7 +205,10 @@ class Loop:
             image = decode(frame.path) if by_path and frame.path is not None else frame.load()
             loaded = time.monotonic()
             if counts and not self._is_wanted(frame, image):
-                return
+                if not self._live.is_watched or started < self._next_look:
+                    return
+                counts = False
+            self._next_look = started + LOOK_SECONDS
             with self._changing:
                 form, tally = self._form, self._tally
                 requests = list(self._requests)
@@ -230,23 +235,30 @@ class Loop:
             return
         consensus = tally.add(reading)
         self._settled = consensus.is_stable
+        self._same += 1
         self._live.see(seen, consensus.reason)
         self._record(frame, consensus, requests)
 
     def _is_wanted(self, frame: Frame, image: Image) -> bool:
-        """Whether to read a frame: where only changes count, it has to be another picture than the last one read."""
-        if self._settings.when != "change" or frame.path is not None or self._requests:
+        """Whether to read a frame: what all votes were cast on already is not read again, nor looked at too closely."""
+        if frame.path is not None or self._requests:
             return True
-        grey = image if image.ndim == 2 else image[:, :, 1]
-        cells = np.asarray(cv2.resize(grey, CHANGE_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+        on_change = self._settings.when == "change"
+        cells = _cells(image, CHANGE_SIZE if on_change else SAME_SIZE)
         before = self._looked_at
-        changed = before is None or np.count_nonzero(cv2.absdiff(cells, before) > CHANGE_LEVELS) > (
-            self._settings.change * cells.size
-        )
+        if before is None or before.shape != cells.shape:
+            changed = True
+        elif on_change:
+            changed = np.count_nonzero(cv2.absdiff(cells, before) > CHANGE_LEVELS) > self._settings.change * cells.size
+        else:
+            changed = bool(cv2.absdiff(cells, before).max() > SAME_LEVELS)
         if changed:
-            # The frames before show something else: their votes are void.
-            self._looked_at, self._settled, self._votes_anew = cells, False, True
-        return not self._settled or self._is_heartbeat_due()
+            self._looked_at, self._settled, self._same = cells, False, 0
+            if on_change:
+                # The frames before show something else: their votes are void.
+                self._votes_anew = True
+        enough = on_change or self._same >= self._settings.frames
+        return not (self._settled and enough) or self._is_heartbeat_due()
 
     def _is_heartbeat_due(self) -> bool:
         return time.monotonic() - self._recorded >= self._storing.heartbeat_minutes * 60
@@ -279,6 +291,7 @@ class Loop:
         try:
             record = self._add(consensus.reading, self._origin["source"], frame.time, event)
         except StoreError as error:
+            self._settled = False  # what is seen is still to be recorded
             self._store_failed(error)
             for request in requests if is_answer else ():
                 self._answer(request, error)
@@ -330,6 +343,12 @@ class Loop:
             request.answer.set_exception(answer)
         else:
             request.answer.set_result(answer)
+
+
+def _cells(image: Image, size: tuple[int, int]) -> Image:
+    """uint8 (height, width) of the size: the mean grey of each cell of a picture."""
+    grey = image if image.ndim == 2 else image[:, :, 1]
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def last_values(store: Store, watched: Watched) -> Callable[[str], str | None]:

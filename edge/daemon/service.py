@@ -6,7 +6,7 @@ import platform
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from edge.daemon.config import state_folder, watched_of
 from edge.daemon.follow import Follower
 from edge.daemon.gpio import Button, Lamp
 from edge.daemon.health import device_facts
-from edge.daemon.live import FAILED, WORKING, Live
+from edge.daemon.live import FAILED, WAITING, WORKING, Live
 from edge.daemon.loop import Loop
 from edge.daemon.protocol import NoReadingError, Record
 from edge.daemon.settings import FieldSettings, Settings
@@ -30,6 +30,7 @@ TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
 PICTURE_THREAD = "picture"  # reads a picture that was sent in, for as long as that takes
 SINKS = ("mqtt", "webhook", "stdout")
 END_SECONDS = 0.8  # for each part to end
+LOOP_SECONDS = 0.5  # for the loop to end its turn: with this all ends within two seconds
 
 log = logging.getLogger("edge_digits.daemon")
 
@@ -75,15 +76,16 @@ class Service:
         try:
             self.state.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UsageError(
+            raise StoreError(
                 f"{self.state}: cannot be made: {error.strerror or error}; device.state names another folder"
             ) from None
 
     def start(self) -> None:
         """Starts everything; what fails from here on is tried again and said by health()."""
+        self.live.report("source", WAITING, "it is not opened yet")
         with self._changing:
+            self._start_beside()  # first: a new sink gets what is recorded once it is known, and that is everything
             self._start_reading()
-            self._start_beside()
         threading.Thread(target=self._keep_house, name="housekeeping", daemon=True).start()
 
     def _start_reading(self) -> None:
@@ -117,14 +119,19 @@ class Service:
             log.exception("internal error; the daemon ends")
             os._exit(1)
 
-    def _stop_reading(self) -> None:
+    def _stop_reading(self, beside: Collection[str] = ()) -> None:
+        """Ends the loop, then the parts of these names, which hand over what it read last, while the source ends."""
+        deadline = time.monotonic() + END_SECONDS
         if self._loop is not None:
             self._loop.stop()
         if self._follower is not None:
-            self._follower.stop(END_SECONDS)
-            self.is_stuck = self.is_stuck or self._follower.is_stuck
+            self._follower.stop(0)
         if self._loop_thread is not None:
-            self._loop_thread.join(END_SECONDS)
+            self._loop_thread.join(LOOP_SECONDS)
+        self._stop_beside(beside)
+        if self._follower is not None:
+            self._follower.stop(max(0.0, deadline - time.monotonic()))
+            self.is_stuck = self.is_stuck or self._follower.is_stuck
         if self._lamp is not None:
             self._lamp.close()
         self._lamp = None
@@ -139,7 +146,7 @@ class Service:
                 part.start()
                 self._beside[name] = part
 
-    def _stop_beside(self, names: set[str]) -> None:
+    def _stop_beside(self, names: Collection[str]) -> None:
         stopped = [self._beside.pop(name) for name in names if name in self._beside]
         # All at once: each may need its time.
         threads = [threading.Thread(target=part.stop, args=(END_SECONDS,), daemon=True) for part in stopped]
@@ -152,17 +159,25 @@ class Service:
         """Ends everything within two seconds, what was read recorded and flushed."""
         self._ending.set()
         with self._changing:
-            self._stop_reading()
-            self._stop_beside(set(self._beside))
+            self._stop_reading(set(self._beside))
             self.store.close()
         self.is_stuck = self.is_stuck or any(thread.name == PICTURE_THREAD for thread in threading.enumerate())
 
     def _keep_house(self) -> None:
+        failed = False
         while not self._ending.wait(TIDY_SECONDS):
             try:
                 self.store.tidy()
             except StoreError as error:
-                self.live.report("store", FAILED, str(error))
+                failed = True
+                if self.live.report("store", FAILED, str(error)):
+                    log.error("%s", error)
+            except Exception:  # a mistake must not let the database grow for the rest of the year
+                log.exception("keeping the database small failed")
+            else:
+                if failed:
+                    self.live.report("store", WORKING)
+                failed = False
 
     # A new configuration
 
@@ -176,19 +191,34 @@ class Service:
         model = [getattr(new.reading, key) != getattr(old.reading, key) for key in _READER_KEYS]
         reader = _reader(new) if any(model) else self.reader
         with self._changing:
-            anew = {name for name, sections in _SECTIONS.items() if _differ(old, new, sections)}
-            self._stop_beside(anew)
-            rereads = reader is not self.reader or _differ(old, new, ("source", "gpio"))
-            if rereads:
-                self._stop_reading()
-            self.settings, self.reader, self._watched = new, reader, watched
-            self.store.configure(new.store)
-            if rereads:
-                self._start_reading()
-            elif self._loop is not None:
-                self._loop.configure(new.reading, new.store, watched)
-            self._start_beside()
-            self._fields_changed()
+            before = (old, self.reader, self._watched)
+            try:
+                self._change(new, reader, watched)
+            except Exception:  # a source, a pin or an address that cannot be: nothing may stay half changed
+                self._change_back(*before)
+                raise
+
+    def _change(self, new: Settings, reader: DigitReader, watched: Watched) -> None:
+        old = self.settings
+        self._stop_beside({name for name, sections in _SECTIONS.items() if _differ(old, new, sections)})
+        rereads = reader is not self.reader or _differ(old, new, ("source", "gpio")) or self._loop_thread is None
+        if rereads:
+            self._stop_reading()
+        self.settings, self.reader, self._watched = new, reader, watched
+        self.store.configure(new.store)
+        if rereads:
+            self._start_reading()
+        elif self._loop is not None:
+            self._loop.configure(new.reading, new.store, watched)
+        self._start_beside()
+        self._fields_changed()
+
+    def _change_back(self, old: Settings, reader: DigitReader, watched: Watched) -> None:
+        try:
+            self._change(old, reader, watched)
+        except Exception:
+            log.exception("what worked before works no more; the daemon ends, to be started again")
+            os._exit(1)
 
     # What the parts ask for
 

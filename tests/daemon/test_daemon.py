@@ -179,6 +179,30 @@ def test_a_changed_configuration_comes_in_force_and_a_mistaken_one_does_not(tmp_
         assert read["name"] == "number" and read["value"] == read["text"]
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda text, folder: text.replace('"synthetic"', f'"video"\nlocation_file = "{folder}/empty"'),
+            "its first line is empty",
+        ),
+        (lambda text, folder: f'{text}[webhook]\nurl = "http://user:word@localhost/"\n', "are not sent"),
+        (lambda text, folder: f"{text}[gpio]\nlamp = 17\n", "gpio.lamp is 17"),
+    ],
+    ids=["source", "webhook", "pin"],
+)
+def test_what_turns_out_to_be_wrong_when_it_starts_leaves_everything_as_it_was(tmp_path, change, said) -> None:
+    (tmp_path / "empty").write_text("\n")
+    with daemon(tmp_path) as running:
+        running.until(lambda: running.get("/api/latest")["record"])
+        running.config.write_text(change(running.base, tmp_path))
+        running.process.send_signal(signal.SIGHUP)
+        running.until(lambda: any(said in line and "stays as it was" in line for line in running.log))
+        sequence = running.get("/api/latest")["record"]["sequence"]
+        running.until(lambda: running.get("/api/latest")["record"]["sequence"] > sequence)
+        assert running.get("/api/health")["status"] == "ok"
+
+
 def test_a_restart_goes_on_where_it_was(tmp_path) -> None:
     sequences = []
     for _ in range(2):
@@ -193,9 +217,19 @@ def test_two_daemons_do_not_share_a_database(tmp_path) -> None:
     with daemon(tmp_path) as running:
         running.until(lambda: running.get("/api/health"))
         second = run("--config", str(running.config))
-        assert second.returncode == 2
+        # Not 2, which the unit takes for a mistake that no further start can help.
+        assert second.returncode == 1
         (line,) = second.stderr.strip().splitlines()[-1:]
         assert "another" in line
+
+
+def test_a_state_folder_that_is_not_there_yet_is_tried_again_by_systemd(tmp_path) -> None:
+    (tmp_path / "disk").touch()
+    config = tmp_path / "daemon.toml"
+    config.write_text(f'[device]\nstate = "{tmp_path}/disk/state"\n[http]\nenabled = false\n')
+    ended = run("--config", str(config))
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"edge-digits: {tmp_path}/disk/state: cannot be made: ")
 
 
 @pytest.mark.parametrize(

@@ -242,15 +242,17 @@ def test_a_refused_value_is_recorded_with_its_reason_and_a_correction_counts(rea
     assert latest is not None and latest["fields"][0]["value"] == "10.7"
 
 
-def test_a_full_disk_is_said_and_the_reading_is_recorded_once_there_is_room(reader, store, monkeypatch) -> None:
+@pytest.mark.parametrize("when", ["interval", "change"])
+def test_a_full_disk_is_said_and_the_reading_is_recorded_once_there_is_room(reader, store, monkeypatch, when) -> None:
     live = Live()
+    settings = replace(FAST, when=when)
     add = store.add
 
     def fail(*_: object, **__: object) -> dict[str, object]:
         raise StoreError("the disk is full: nothing is recorded until there is space")
 
     monkeypatch.setattr(store, "add", fail)
-    with running(reader, Script(sheet("31")), store, live=live) as loop:
+    with running(reader, Script(sheet("31")), store, settings, live=live) as loop:
         until(lambda: "store" in live.parts and live.parts["store"].state == FAILED)
         with pytest.raises(StoreError):
             loop.request("a test", 10)
@@ -289,3 +291,40 @@ def test_no_digit_in_view_is_a_reading_too(reader, store) -> None:
         until(lambda: texts(store) == ["15"])
         frames.image = cv2.GaussianBlur(sheet(""), (0, 0), 3)
         until(lambda: texts(store) == ["15", ""])
+
+
+def test_a_picture_that_differs_by_noise_alone_is_not_read_again_once_all_votes_are_cast(reader, store) -> None:
+    live, rng = Live(), np.random.default_rng(0)
+    frames = Noisy(sheet("472"), rng)
+    with running(reader, frames, store, live=live):
+        until(lambda: texts(store) == ["472"] and live.seen is not None and live.seen.number >= FAST.frames)
+        given = frames.given
+        until(lambda: frames.given > given + 20)
+        assert live.seen is not None and live.seen.number <= FAST.frames + 1
+        frames.image = sheet("478")
+        until(lambda: texts(store) == ["472", "478"])
+
+
+@pytest.mark.parametrize("when", ["interval", "change"])
+def test_who_watches_gets_new_frames_of_a_picture_that_stays_the_same(reader, store, when) -> None:
+    live = Live()
+    with running(reader, Script(sheet("472")), store, replace(FAST, when=when), live=live):
+        until(lambda: texts(store) == ["472"])
+        for _ in range(FAST.frames + 2):
+            number = 0 if live.seen is None else live.seen.number
+            assert live.wait(number, 20) is not None
+    assert texts(store) == ["472"]
+
+
+class Noisy(Script):
+    """A camera whose every frame has its own noise."""
+
+    def __init__(self, image: np.ndarray, rng: np.random.Generator) -> None:
+        super().__init__(image)
+        self._rng = rng
+
+    def newest(self, timeout: float) -> Frame | None:
+        frame = super().newest(timeout)
+        noise = self._rng.normal(0, 3, self.image.shape)
+        image = np.clip(self.image + noise, 0, 255).astype(np.uint8)
+        return None if frame is None else replace(frame, load=lambda: image)

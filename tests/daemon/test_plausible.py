@@ -10,7 +10,8 @@ FORM = FormField("meter", (0, 0, 1, 1))
 
 
 @pytest.mark.parametrize(
-    ("decimals", "text", "value"), [(0, "00123", "00123"), (3, "0012345", "12.345"), (2, "5", "0.05")]
+    ("decimals", "text", "value"),
+    [(0, "00123", "00123"), (3, "0012345", "12.345"), (2, "5", "0.05"), (8, "1", "0.00000001")],
 )
 def test_the_value_has_its_point(decimals, text, value) -> None:
     assert value_of(FieldSettings(FORM, decimals=decimals), text) == value
@@ -39,6 +40,10 @@ def test_the_value_has_its_point(decimals, text, value) -> None:
         ),
         ({"roll_over": 99.0}, None, "100", "100 is more than 99, after which it rolls over"),
         ({"never_decreasing": True}, "5", "1\n2", "not one number"),
+        ({"never_decreasing": True, "decimals": 8}, "0.00000003", "2", "0.00000002 is less than 0.00000003 before"),
+        # Values from before the field had a rule for numbers.
+        ({"never_decreasing": True}, "1\n2", "5", None),
+        ({"largest_step": 5.0}, "A17", "5", None),
     ],
 )  # fmt: skip
 def test_a_value_is_refused_with_its_reason(rules, before, text, reason) -> None:

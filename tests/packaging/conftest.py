@@ -1,12 +1,16 @@
 """What the packaging tests share: a built wheel, and whether packages can be had."""
 
 import os
+import platform
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from deploy import bundle
+from tests.packaging.machine import Machine, machine
 
 ROOT = Path(__file__).parents[2]
 PROBE = "iniconfig"  # a package of 6 kB: can be had or cannot
@@ -69,3 +73,30 @@ def wheel(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, ROOT)
     (built,) = folder.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="session")
+def target() -> bundle.Target:
+    """The bundle's target that this machine is, on which its install can be tried."""
+    release = platform.freedesktop_os_release()
+    system = {"bookworm": "debian12", "trixie": "debian13"}.get(release.get("VERSION_CODENAME", ""))
+    found = bundle.TARGETS.get(f"{system}-{platform.machine()}")
+    if found is None or os.geteuid():
+        pytest.skip("installing is tried on Debian 12 or 13, as root")
+    return found
+
+
+@pytest.fixture(scope="session")
+def real_bundle(target: bundle.Target, registry: None, run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive for this machine, as `make bundle` makes it."""
+    folder = tmp_path_factory.mktemp("bundle")
+    run(sys.executable, ROOT / "deploy/bundle.py", target.name, "--out", folder)
+    (path,) = folder.glob("*.tar.gz")
+    return path
+
+
+@pytest.fixture
+def fresh(target: bundle.Target, tmp_path: Path) -> Iterator[Machine]:
+    """A machine without Edge Digits, without network, and without systemd running."""
+    with machine(tmp_path) as made:
+        yield made

@@ -41,6 +41,8 @@ exec sleep 100000
 
 # The verbs of systemctl that install.sh uses. It keeps a service's process in /run/service.
 SYSTEMCTL = r"""#!/bin/sh
+# As with systemd, the work is not done by who asks for it, and goes on if that is killed.
+if [ -z "$WORKS" ]; then WORKS=1 exec setsid --wait "$0" "$@"; fi
 unit=/etc/systemd/system/edge-digits.service
 mkdir -p /run/service
 words=
@@ -55,7 +57,7 @@ stop() {
     rm -f /run/service/pid
 }
 case $1 in
-restart)
+start | restart)
     stop
     program=$(sed -n 's/^ExecStart=//p' $unit)
     user=$(sed -n 's/^User=//p' $unit)
@@ -117,6 +119,15 @@ class Machine:
 
     def exists(self, name: str) -> bool:
         return self.run("test", "-e", name, works=False).returncode == 0
+
+    def written(self) -> list[str]:
+        """Whatever is here and not on the machine below."""
+        upper = self.root.parent / "upper"
+        # A character device stands for what was removed.
+        found = subprocess.run(
+            ["find", upper, "-not", "-type", "c", "-printf", "/%P\n"], capture_output=True, text=True
+        )
+        return found.stdout.splitlines()
 
     def with_service(self) -> "Machine":
         """Has systemctl's stand-in from now on, and so a systemd that runs."""

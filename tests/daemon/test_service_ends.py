@@ -1,0 +1,75 @@
+"""How the daemon's parts start and end together."""
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from edge.daemon import cameras
+from edge.daemon.service import Service
+from edge.daemon.settings import DeviceSettings, HttpSettings, MqttSettings, Settings
+from tests.daemon.broker import free_port
+from tests.daemon.sinks import record_of
+
+
+def test_the_first_record_reaches_every_sink_however_fast_the_camera_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(
+        device=DeviceSettings(state=str(tmp_path)),
+        http=HttpSettings(enabled=False),
+        mqtt=MqttSettings(host="127.0.0.1", port=free_port()),  # nobody listens: it stays in the outbox
+    )
+    service = Service(settings)
+    monkeypatch.setattr(service, "_start_reading", lambda: service.store.add(record_of(1)))
+
+    service.start()
+    try:
+        assert [record["sequence"] for record in service.store.undelivered("mqtt", 10)] == [1]
+    finally:
+        service.stop()
+
+
+def test_it_ends_within_two_seconds_although_the_camera_hangs_and_the_broker_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings(
+            device=DeviceSettings(state=str(tmp_path)),
+            http=HttpSettings(enabled=False),
+            mqtt=MqttSettings(host="127.0.0.1", port=silent.getsockname()[1]),
+        )
+        hanging = Hanging()
+        monkeypatch.setattr(cameras, "open_camera", lambda *_: hanging)
+        service = Service(settings)
+        service.start()
+        assert hanging.called.wait(20)
+
+        start = time.monotonic()
+        service.stop()
+        seconds = time.monotonic() - start
+        hanging.back.set()
+
+    assert service.is_stuck
+    assert seconds < 2
+
+
+class Hanging:
+    """A camera whose library does not come back."""
+
+    name, live = "hanging", True
+
+    def __init__(self) -> None:
+        self.called, self.back = threading.Event(), threading.Event()
+
+    def open(self) -> None:
+        self.called.set()
+        self.back.wait(60)
+
+    def read(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
