@@ -26,13 +26,15 @@ LIST = (
 
 DIST_PACKAGES = "usr/local/lib/python3.13/dist-packages"
 FRAME_SIZE = (640, 480)
+# Few frames, slowly: libcamera holds all of them, 1.8 MB each, in the daemon's memory.
+FRAME_RATE = 2
 # libcamera 0.4: libcamera/src/libcamera/pipeline/virtual/README.md
 VIRTUAL_CAMERA = f"""\
 "Virtual0":
   supported_formats:
   - width: {FRAME_SIZE[0]}
     height: {FRAME_SIZE[1]}
-    frame_rates: [10, 10]
+    frame_rates: [{FRAME_RATE}, {FRAME_RATE}]
   frames:
     path: "/opt/frames/"
   location: "CameraLocationFront"
