@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -53,6 +54,30 @@ def test_it_ends_within_two_seconds_although_the_camera_hangs_and_the_broker_say
         hanging.back.set()
 
     assert service.is_stuck
+    assert seconds < 2
+
+
+def test_it_does_not_wait_for_a_picture_that_is_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(device=DeviceSettings(state=str(tmp_path)), http=HttpSettings(enabled=False))
+    service = Service(settings)
+    reads, back = threading.Event(), threading.Event()
+
+    def slowly(*_: object, **__: object) -> NoReturn:
+        reads.set()
+        back.wait(60)
+        raise SystemExit  # ends its thread alone
+
+    monkeypatch.setattr(service.reader, "read", slowly)
+    service.start()
+    assert reads.wait(20)
+
+    start = time.monotonic()
+    service.stop()
+    seconds = time.monotonic() - start
+    is_stuck = service.is_stuck
+    back.set()
+
+    assert is_stuck
     assert seconds < 2
 
 
