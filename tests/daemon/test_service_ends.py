@@ -57,6 +57,7 @@ def test_it_ends_within_two_seconds_although_the_camera_hangs_and_the_broker_say
     assert seconds < 2
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_it_does_not_wait_for_a_picture_that_is_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(device=DeviceSettings(state=str(tmp_path)), http=HttpSettings(enabled=False))
     service = Service(settings)

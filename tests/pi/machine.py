@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.pi import stand_ins
-from tests.pi.lab import DEBIAN_ARCH, LAB, PATH, ROOT, TRIXIE, base, run, teach_aarch64
+from tests.pi.lab import LAB, PATH, TRIXIE, base, run, teach_aarch64
 
 VERSION = 2  # of the image: another one is made anew
 IMAGE_MB = 2600
@@ -108,7 +108,8 @@ def _install_packages(root: Path, machine: str) -> None:
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
     if Path("/etc/hosts").exists():
         shutil.copyfile("/etc/hosts", root / "etc/hosts")
-    install = "apt-get -qq -y --no-install-recommends -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io install"
+    options = "-o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io"
+    install = f"apt-get -qq -y --no-install-recommends {options} install"
     script = f"""
 set -e
 mount --make-rprivate /

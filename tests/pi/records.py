@@ -16,7 +16,9 @@ def differences(one: Any, other: Any, where: str = "") -> list[str]:
         keys = [key for key in one | other if key not in LEFT_OUT]
         return [found for key in keys for found in differences(one.get(key), other.get(key), f"{where}.{key}")]
     if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        return [found for n, pair in enumerate(zip(one, other)) for found in differences(*pair, f"{where}.{n}")]
+        return [
+            found for n, pair in enumerate(zip(one, other, strict=True)) for found in differences(*pair, f"{where}.{n}")
+        ]
     allowed = next((NUMBERS[key] for key in where.split(".") if key in NUMBERS), 0)
     if isinstance(one, int | float) and isinstance(other, int | float) and abs(one - other) <= allowed:
         return []
@@ -29,5 +31,5 @@ def furthest(one: Any, other: Any) -> float:
         own = abs(one["confidence"] - other["confidence"]) if "confidence" in one and "confidence" in other else 0.0
         return max([own, *(furthest(one[key], other.get(key)) for key in one if key != "top")])
     if isinstance(one, list) and isinstance(other, list):
-        return max([0.0, *(furthest(*pair) for pair in zip(one, other))])
+        return max([0.0, *(furthest(*pair) for pair in zip(one, other, strict=False))])
     return 0.0

@@ -1,7 +1,6 @@
 """What a run measured, as tables: printed at its end, and kept as build/test-pi.json and build/test-pi.md."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from tests.pi import stand_ins
