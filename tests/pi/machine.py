@@ -28,7 +28,8 @@ HOST = "10.0.2.2"  # this machine, as that one sees it
 
 KERNELS = {"aarch64": "linux-image-arm64", "x86_64": "linux-image-amd64"}
 # What a stock Raspberry Pi OS has, and a minimal Debian has not.
-PACKAGES = "systemd-sysv udev kmod dbus initramfs-tools python3-libcamera libcamera-ipa python3-prctl libarchive13t64 python3-numpy sudo"
+PACKAGES = "systemd-sysv udev kmod dbus initramfs-tools python3-libcamera libcamera-ipa "
+    "python3-prctl libarchive13t64 python3-numpy sudo"
 PICAMERA2 = (
     "picamera2==0.3.38 piexif pillow simplejpeg videodev2 av libarchive-c tqdm OpenEXR jsonschema attrs referencing "
     "rpds-py jsonschema-specifications"
@@ -200,7 +201,8 @@ class Machine:
         words += ["-kernel", str(self._made / "vmlinuz"), "-initrd", str(self._made / "initrd.img")]
         words += ["-append", f"root=/dev/vda rw console={CONSOLES[self.machine]} quiet mitigations=off"]
         words += ["-drive", f"file={self.folder / 'disk.img'},if=virtio,format=raw,cache=writeback"]
-        forward = f"hostfwd=tcp:127.0.0.1:{self.page_port}-:{PAGE_PORT},hostfwd=tcp:127.0.0.1:{self._agent_port}-:{AGENT_PORT}"
+        ports = {self.page_port: PAGE_PORT, self._agent_port: AGENT_PORT}
+        forward = ",".join(f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in ports.items())
         words += ["-netdev", f"user,id=net,{forward}", "-device", "virtio-net-pci,netdev=net,romfile="]
         words += ["-display", "none", "-monitor", "none", "-serial", f"file:{self.console}"]
         self._emulator = subprocess.Popen(["nice", "-n", "10", *words], stdin=subprocess.DEVNULL)
