@@ -28,8 +28,10 @@ HOST = "10.0.2.2"  # this machine, as that one sees it
 
 KERNELS = {"aarch64": "linux-image-arm64", "x86_64": "linux-image-amd64"}
 # What a stock Raspberry Pi OS has, and a minimal Debian has not.
-PACKAGES = "systemd-sysv udev kmod dbus initramfs-tools python3-libcamera libcamera-ipa "
-    "python3-prctl libarchive13t64 python3-numpy sudo"
+PACKAGES = (
+    "systemd-sysv udev kmod dbus initramfs-tools sudo python3-libcamera libcamera-ipa python3-prctl python3-numpy "
+    "libarchive13t64"
+)
 PICAMERA2 = (
     "picamera2==0.3.38 piexif pillow simplejpeg videodev2 av libarchive-c tqdm OpenEXR jsonschema attrs referencing "
     "rpds-py jsonschema-specifications"
