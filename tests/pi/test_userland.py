@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ COMMANDS = {
 }
 # What it is not made for: a close picture of one digit as a page, a form without its fields. Reported, not demanded.
 BEYOND = {"read, beyond": f"read {SAMPLES}"}
+PAGES = 30 if FULL else 0  # of each kind
+UNLIKE_DIGITS = 0.01  # part of the digits of many pages by which the two may differ
 # The largest process under it; of aarch64 that is qemu-user's memory, too.
 PEAK = """
 import resource, subprocess, sys
@@ -68,14 +71,58 @@ def install(land: Userland, archive: Path) -> Installed:
 
 
 @pytest.fixture(scope="module")
-def expected() -> dict[str, dict[str, list[dict]]]:
-    """What x86_64 says, in the same Debian, out of the same bundle for x86_64: {system: {command: records}}."""
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Synthetic pages with what stands on them, {path: lines}, by the same seeds as `make evaluate`."""
+    if not PAGES:
+        return {}
+    import cv2
+
+    from train.scenes import scene
+
+    folder = tmp_path_factory.mktemp("pages")
+    found = {}
+    for kind in ("normal", "hard"):
+        for number in range(PAGES):
+            page = scene(number, kind)
+            path = folder / f"{kind}-{number}.png"
+            cv2.imwrite(str(path), page.frame)
+            found[str(path)] = "\n".join(page.lines)
+    return found
+
+
+def read_pages(installed: Installed, pages: dict[str, str]) -> dict[str, str]:
+    """{path: text} of the pages, read in the userland."""
+    inside = installed.land.root / "root/pages"
+    inside.mkdir()
+    for path in pages:
+        shutil.copy(path, inside)
+    texts = {Path(record["path"]).name: record["text"] for record in installed.records("read /root/pages")}
+    return {path: texts[Path(path).name] for path in pages}
+
+
+def right(text: str, truth: str) -> int:
+    """How many digits of the truth are in the text, in their order."""
+    return sum(block.size for block in SequenceMatcher(None, text, truth, autojunk=False).get_matching_blocks())
+
+
+@dataclass
+class Expected:
+    """What x86_64 says in the same Debian, by the same lock."""
+
+    records: dict[str, list[dict]]
+    pages: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def expected(pages: dict[str, str]) -> dict[str, Expected]:
+    """By system."""
     found = {}
     for system in dict.fromkeys(system for system, _ in TRIED):
         name = f"{system.name}-x86_64"
         with userland(system, "x86_64") as land:
             installed = install(land, bundles([name])[name])
-            found[system.name] = {what: installed.records(words) for what, words in (COMMANDS | BEYOND).items()}
+            records = {what: installed.records(words) for what, words in (COMMANDS | BEYOND).items()}
+            found[system.name] = Expected(records, read_pages(installed, pages) if pages else {})
     return found
 
 
@@ -95,7 +142,7 @@ def test_the_records_are_those_of_x86_64(pi, expected, report: Report) -> None:
     assert info["problems"] == []
     wrong = []
     for what, words in (COMMANDS | BEYOND).items():
-        here, there = installed.records(words), expected[system.name][what]
+        here, there = installed.records(words), expected[system.name].records[what]
         assert len(here) == len(there)
         pairs = list(zip(there, here, strict=True))
         unlike = {Path(one["path"]).name: differences(one, other) for one, other in pairs}
@@ -118,6 +165,32 @@ def test_the_records_are_those_of_x86_64(pi, expected, report: Report) -> None:
         if what in COMMANDS:
             wrong += [f"{what}: {name}: {'; '.join(found[:4])}" for name, found in unlike.items()]
     assert not wrong
+
+
+@pytest.mark.skipif(not PAGES, reason="the full form reads pages")
+def test_pages_are_read_as_well_as_on_x86_64(pi, expected, pages: dict[str, str], report: Report) -> None:
+    system, core, installed = pi
+    here, there = read_pages(installed, pages), expected[system.name].pages
+    for kind in ("normal", "hard"):
+        chosen = [path for path in pages if Path(path).name.startswith(kind)]
+        digits = sum(len(pages[path].replace("\n", "")) for path in chosen)
+        found = [
+            sum(right(texts[path].replace("\n", ""), pages[path].replace("\n", "")) for path in chosen)
+            for texts in (there, here)
+        ]
+        report.add(
+            "Pages, aarch64 userland against x86_64",
+            system=system.name,
+            core=core,
+            pages=f"{len(chosen)} {kind}",
+            digits=digits,
+            **{
+                "the same text": sum(here[path] == there[path] for path in chosen),
+                "digits right on x86_64": found[0],
+                "on aarch64": found[1],
+            },
+        )
+        assert abs(found[0] - found[1]) <= UNLIKE_DIGITS * digits
 
 
 def test_the_answers_are_right(pi) -> None:
