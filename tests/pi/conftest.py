@@ -1,7 +1,8 @@
 """These run by `make test-pi` alone: they need root, emulators and minutes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.pi.report import Report
 
 ASKED = os.environ.get("EDGE_DIGITS_TEST_PI", "")  # "short" or "full"
 FULL = ASKED == "full"
+Test = TypeVar("Test", bound=Callable[..., Any])
 
 collect_ignore_glob = [] if ASKED else ["test_*.py"]
 
@@ -29,6 +31,16 @@ def report() -> Iterator[Report]:
     print(f"\n{made.text()}")
 
 
-@pytest.fixture(scope="session")
-def full() -> bool:
-    return FULL
+def full_form(test: Test) -> Test:
+    """A test that the short form leaves out: not skipped, for CI takes that for a failure."""
+    test.full_form = True  # type: ignore[attr-defined]
+    return test
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if FULL:
+        return
+    left_out = [item for item in items if hasattr(getattr(item, "obj", None), "full_form")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

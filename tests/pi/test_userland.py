@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pi.conftest import FULL
+from tests.pi.conftest import FULL, full_form
 from tests.pi.lab import BOOKWORM, ROOT, TRIXIE, System, bundles
 from tests.pi.records import CONFIDENCE, differences, furthest
 from tests.pi.report import Report
@@ -167,7 +167,7 @@ def test_the_records_are_those_of_x86_64(pi, expected, report: Report) -> None:
     assert not wrong
 
 
-@pytest.mark.skipif(not PAGES, reason="the full form reads pages")
+@full_form
 def test_pages_are_read_as_well_as_on_x86_64(pi, expected, pages: dict[str, str], report: Report) -> None:
     system, core, installed = pi
     here, there = read_pages(installed, pages), expected[system.name].pages
