@@ -52,7 +52,12 @@ alive() { [ -s /run/service/pid ] && kill -0 "$(cat /run/service/pid)" 2>/dev/nu
 stop() {
     if alive; then
         kill "$(cat /run/service/pid)"
-        while alive; do sleep 0.05; done
+        tries=0
+        while alive; do
+            sleep 0.05
+            tries=$((tries + 1))
+            if [ $tries = 200 ]; then kill -9 "$(cat /run/service/pid)"; fi
+        done
     fi
     rm -f /run/service/pid
 }
@@ -62,10 +67,10 @@ start | restart)
     program=$(sed -n 's/^ExecStart=//p' $unit)
     user=$(sed -n 's/^User=//p' $unit)
     echo "restart $(readlink /opt/edge-digits/current)" >>/run/service/calls
-    # What starts has nothing of its caller's: of an install that is killed, it is no part.
-    setsid runuser -u "$user" -- env STATE_DIRECTORY=/var/lib/edge-digits \
+    # What starts has nothing of its caller's, not even the signals that it ignores.
+    setsid runuser -u "$user" -- env --default-signal=HUP,INT,TERM STATE_DIRECTORY=/var/lib/edge-digits \
         sh -c "echo \$\$ >/tmp/service-pid; exec $program" >>/run/service/log 2>&1 </dev/null &
-    sleep 0.2
+    until [ -s /tmp/service-pid ]; do sleep 0.02; done
     mv /tmp/service-pid /run/service/pid
     ;;
 stop) stop ;;
@@ -147,7 +152,8 @@ def machine(folder: Path, *, network: bool = False) -> Iterator[Machine]:
     apart = ["--mount", "--pid", "--fork", "--kill-child", *([] if network else ["--net"])]
     # Not in this process's own session: an interrupted test run ends it by the `finally` below.
     holder = subprocess.Popen(
-        ["unshare", *apart, "sh", "-c", INIT, "sh", place, "true" if network else sys.executable],
+        ["setpriv", "--pdeathsig=KILL", "unshare", *apart, "sh", "-c", INIT, "sh", place,
+         "true" if network else sys.executable],
         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     try:

@@ -1,13 +1,12 @@
 """`install.sh`, run for real on a machine of its own: to install, upgrade, go back, be interrupted, and go away."""
 
 import hashlib
+import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import time
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,6 +57,14 @@ def current(inside) -> str:
 
 def versions(inside) -> set[str]:
     return set(inside.shell(f"ls {BASE}/versions").split())
+
+
+def asked(inside, query: str) -> list[list[object]]:
+    """Rows of the database."""
+    script = (
+        "import json, sqlite3, sys; print(json.dumps(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))"
+    )
+    return json.loads(inside.run("/usr/bin/python3", "-c", script, f"{STATE}/readings.db", query).stdout)
 
 
 # The real thing
@@ -222,8 +229,7 @@ def test_upgrade_keeps_configuration_and_readings_and_can_be_taken_back(fresh, m
     assert get(fresh, "/version") == "3.0"
     assert fresh.shell(f"cat {CONFIG} /etc/edge-digits/token") == kept
     assert len(versions(fresh)) == 2 and first not in versions(fresh)
-    with closing(sqlite3.connect(fresh.path(f"{STATE}/readings.db"))) as database:
-        assert [row[0] for row in database.execute("SELECT text FROM readings")] == ["1.0", "2.0", "3.0"]
+    assert asked(fresh, "SELECT text FROM readings") == [["1.0"], ["2.0"], ["3.0"]]
     fresh.run(f"{BASE}/current/install.sh", "rollback", **QUICK)
     assert get(fresh, "/version") == "2.0"
     again = fresh.run(f"{BASE}/current/install.sh", "rollback", works=False)
@@ -249,9 +255,8 @@ def test_upgrade_that_is_not_well_leaves_the_version_before(fresh, make_bundle, 
     assert part in failed.stderr
     assert current(fresh) == before
     assert get(fresh, "/version") == "1.0"
-    with closing(sqlite3.connect(fresh.path(f"{STATE}/readings.db"))) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (1,)
-        assert database.execute("SELECT text FROM readings").fetchall()[0] == ("1.0",)
+    assert asked(fresh, "PRAGMA user_version") == [[1]]
+    assert asked(fresh, "SELECT text FROM readings")[0] == ["1.0"]
     assert fresh.exists(f"{STATE}/readings.db.newer") == (illness in ("ill", "dies"))
     assert not fresh.exists(f"{STATE}/readings.db.before")
     # And the next one finds nothing in its way.
