@@ -247,7 +247,8 @@ def test_power_cuts_lose_nothing_that_was_told(device: Device, report: Report) -
         "The machine",
         what=f"{POWER_CUTS} power cuts",
         result=f"{len(device.ledger.told) - told} readings acknowledged ({len(device.ledger.by_http)} by HTTP, "
-        f"{len(device.ledger.by_mqtt)} by MQTT in all), 0 lost; of {POWER_CUTS} files written without a flush {unflushed} were; {minutes:.0f} min",
+        f"{len(device.ledger.by_mqtt)} by MQTT in all), 0 lost; "
+        f"of {POWER_CUTS} files written without a flush {unflushed} were; {minutes:.0f} min",
     )
 
 
