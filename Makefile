@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo daemon faults data train convert lines evaluate read classify bench test lint wheel bundle deploy lock clean
+.PHONY: help demo daemon faults data train convert lines evaluate read classify bench test test-pi lint wheel bundle deploy lock clean
 SHELL := /bin/sh
 
 WORKSTATION := .venv/.ready
@@ -38,7 +38,7 @@ endef
 help: ## Say what there is
 	@echo "Edge Digits: handwritten digits, read on the device. Start with: make demo"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make read IMAGES='a.jpg folder' [SAVE=dir] [CROPS=dir] [FIELDS=form.toml] [MODEL=m.tflite]"
 	@echo "  make classify IMAGES='a.png folder' [MODEL=m.tflite]    make train DATA=my-classes OUT=my-model"
@@ -91,6 +91,9 @@ bench: $(WORKSTATION) $(RIVALS:%=build/bench/%/.ready) ## Measure it beside what
 
 test: $(WORKSTATION) ## Run all tests
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+test-pi: $(WORKSTATION) ## Try it on emulated Raspberry Pis (root, emulators, minutes; FULL=1: hours); docs/test-pi.md
+	@.venv/bin/python -m tests.pi $(if $(FULL),--full) $(if $(PYTEST_ARGS),-- $(PYTEST_ARGS))
 
 lint: $(WORKSTATION) ## Check style (ruff) and types (mypy)
 	@.venv/bin/python -m ruff check .

@@ -28,6 +28,7 @@ FIELDS = "fields.toml"  # in the state folder, where the configuration names no 
 HUNG_SECONDS = 10.0  # a camera call, or a turn of the loop, that takes longer hangs
 TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
 PICTURE_THREAD = "picture"  # reads a picture that was sent in, for as long as that takes
+LOOP_THREAD = "reading"  # likewise the camera's, on a slow processor longer than the end waits
 SINKS = ("mqtt", "webhook", "stdout")
 END_SECONDS = 0.8  # for each part to end
 LOOP_SECONDS = 0.5  # for the loop to end its turn: with this all ends within two seconds
@@ -70,7 +71,7 @@ class Service:
         self._beside: dict[str, Ending] = {}
         self._ending = threading.Event()
         self.is_stuck = False
-        """Whether a thread is inside of a camera's library that does not come back: then Python cannot end in order."""
+        """Whether a thread is inside of a library and did not come back in time: then Python cannot end in order."""
 
     def _make_state_folder(self) -> None:
         try:
@@ -108,7 +109,7 @@ class Service:
         )
         self._loop.configure(settings.reading, settings.store, self._watched)
         self._follower.start()
-        self._loop_thread = threading.Thread(target=self._run_loop, args=(self._loop,), name="reading", daemon=True)
+        self._loop_thread = threading.Thread(target=self._run_loop, args=(self._loop,), name=LOOP_THREAD, daemon=True)
         self._loop_thread.start()
 
     def _run_loop(self, loop: Loop) -> None:
@@ -161,7 +162,9 @@ class Service:
         with self._changing:
             self._stop_reading(set(self._beside))
             self.store.close()
-        self.is_stuck = self.is_stuck or any(thread.name == PICTURE_THREAD for thread in threading.enumerate())
+        # Python ending while OpenCV or the runtime is at work aborts.
+        at_work = {thread.name for thread in threading.enumerate()} & {PICTURE_THREAD, LOOP_THREAD}
+        self.is_stuck = self.is_stuck or bool(at_work)
 
     def _keep_house(self) -> None:
         failed = False

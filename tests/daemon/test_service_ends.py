@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -12,6 +13,7 @@ from edge.daemon.service import Service
 from edge.daemon.settings import DeviceSettings, HttpSettings, MqttSettings, Settings
 from edge.daemon.store import StoreError
 from edge.daemon.web.server import Server
+from edge.errors import PictureError
 from tests.daemon.broker import free_port
 from tests.daemon.sinks import record_of
 
@@ -77,6 +79,30 @@ def test_the_health_is_said_although_the_database_cannot_be_asked(
         assert service.health()["backlog"].keys() == {"stdout"}
     finally:
         service.stop()
+
+
+def test_it_does_not_wait_for_a_picture_that_is_being_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(device=DeviceSettings(state=str(tmp_path)), http=HttpSettings(enabled=False))
+    service = Service(settings)
+    reads, back = threading.Event(), threading.Event()
+
+    def slowly(*_: object, **__: object) -> NoReturn:
+        reads.set()
+        back.wait(60)
+        raise PictureError("no picture")
+
+    monkeypatch.setattr(service.reader, "read", slowly)
+    service.start()
+    assert reads.wait(20)
+
+    start = time.monotonic()
+    service.stop()
+    seconds = time.monotonic() - start
+    is_stuck = service.is_stuck
+    back.set()
+
+    assert is_stuck
+    assert seconds < 2
 
 
 class Hanging:

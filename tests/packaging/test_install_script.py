@@ -132,7 +132,7 @@ def test_checkout_installs_with_the_registry(target, registry, tmp_path):
         done = inside.run(f"{ROOT}/deploy/install.sh", "--camera", "synthetic", **pip)
         assert "nothing was started" in done.stdout
         assert '"tflite"' in inside.shell("edge-digits info") or target.system != "debian12"
-        assert [path for path in inside.written() if path.startswith("/var/tmp/edge-digits")] == []
+        assert [path for path in inside.written() if path.startswith("/var/tmp/edge-digits.")] == []
 
 
 def test_command_of_somebody_else_stays(fresh, make_bundle):

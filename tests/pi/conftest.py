@@ -1,0 +1,46 @@
+"""These run by `make test-pi` alone: they need root, emulators and minutes."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.pi.lab import missing
+from tests.pi.report import Report
+
+ASKED = os.environ.get("EDGE_DIGITS_TEST_PI", "")  # "short" or "full"
+FULL = ASKED == "full"
+Test = TypeVar("Test", bound=Callable[..., Any])
+
+collect_ignore_glob = [] if ASKED else ["test_*.py"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab() -> None:
+    why = missing()
+    if why:
+        pytest.skip("; ".join(why))
+
+
+@pytest.fixture(scope="session")
+def report() -> Iterator[Report]:
+    made = Report()
+    yield made
+    made.save()
+    print(f"\n{made.text()}")
+
+
+def full_form(test: Test) -> Test:
+    """A test that the short form leaves out: not skipped, for CI takes that for a failure."""
+    test.full_form = True  # type: ignore[attr-defined]
+    return test
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if FULL:
+        return
+    left_out = [item for item in items if hasattr(getattr(item, "obj", None), "full_form")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
