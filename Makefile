@@ -3,12 +3,13 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo daemon faults data train convert lines evaluate read classify test test-pi lint wheel bundle deploy lock clean
+.PHONY: help demo daemon faults data train convert lines evaluate read classify bench test test-pi lint wheel bundle deploy lock clean
 SHELL := /bin/sh
 
 WORKSTATION := .venv/.ready
 DEVICE := .venv-edge/.ready
 DAEMON := .venv-daemon/.ready
+RIVALS := tflite litert onnxruntime rapidocr
 LOCKS := requirements/edge.txt requirements/edge-litert.txt requirements/edge-daemon.txt requirements/train.txt
 
 # TensorFlow's wheels end at Python 3.12. 3.11 comes first: it is the only one with both runtimes of the device.
@@ -85,6 +86,9 @@ classify: $(DEVICE) ## Name the digit in your pictures: IMAGES='files or folders
 	@if [ -z "$$IMAGES" ]; then echo "Say which pictures: make classify IMAGES='photo.jpg folder'" >&2; exit 2; fi
 	@.venv-edge/bin/python -m edge classify $(if $(MODEL),--model "$(MODEL)") -- $(IMAGES)
 
+bench: $(WORKSTATION) $(RIVALS:%=build/bench/%/.ready) ## Measure it beside what else there is, minutes; writes BENCHMARKS.md
+	@nice .venv/bin/python -m train.bench
+
 test: $(WORKSTATION) ## Run all tests
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
 
@@ -122,6 +126,12 @@ lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE
 	    --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
 	    --output-file "requirements/bundle-$${lock%%:*}.txt" || exit 1; \
 	done
+	@for name in onnxruntime rapidocr; do \
+	  echo "requirements/bench-$$name.txt" && \
+	  .venv/bin/python -m uv pip compile requirements/bench-$$name.in --quiet --universal --python-version 3.11 \
+	    --generate-hashes --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
+	    --output-file "requirements/bench-$$name.txt" || exit 1; \
+	done
 
 clean: ## Remove what can be made again; data/ and the committed models stay
 	@rm -rf build dist .venv-edge .venv-daemon .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -138,6 +148,16 @@ $(DEVICE): requirements/edge.txt
 
 $(DAEMON): requirements/edge-daemon.txt
 	$(call environment,.venv-daemon,$(DEVICE_PYTHONS),99,$<,the device's packages and the daemon's$(comma) once)
+
+# What `make bench` measures, each in its own environment; LiteRT under a Python that has no tflite-runtime, if there is.
+build/bench/tflite/.ready: requirements/edge.txt
+	$(call environment,$(@D),python3.11,11,$<,edge-digits on tflite-runtime)
+
+build/bench/litert/.ready: requirements/edge-litert.txt
+	$(call environment,$(@D),python3.13 python3.12 python3.11,99,$<,edge-digits on LiteRT)
+
+build/bench/%/.ready: requirements/bench-%.txt
+	$(call environment,$(@D),$(WORKSTATION_PYTHONS),99,$<,$*)
 
 comma := ,
 # `make classify` and `make read` ask the shell whether they were given any, so that quotes inside are its to read.

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge import commands, watch
+from edge import bench, commands, watch
 from edge.arguments import WRONG_COMMAND_LINE, Parser, count, share
 from edge.daemon import command, history
 from edge.errors import EdgeDigitsError
@@ -76,6 +76,7 @@ def _parser() -> Parser:
     command.add_parser(added, groups)
     history.add_parser(added, groups)
     _add_info(added, groups)
+    bench.add_parser(added, groups)
     return parser
 
 
@@ -119,7 +120,10 @@ def _groups() -> Groups:
         help="default: a table on a terminal, one JSON object a line into a pipe or a file",
     )
     pictures.add_argument(
-        "--jobs", type=count, metavar="N", help="processes to use (default: one a core; at most four)"
+        "--jobs",
+        type=count,
+        metavar="N",
+        help="processes to use (default: one a core while memory lasts; at most four a core)",
     )
     pictures.add_argument(
         "--threads", type=count, default=1, metavar="N", help="threads of the runtime, a process (default: 1)"

@@ -212,11 +212,10 @@ def _format_name(options: argparse.Namespace) -> str:
 def _jobs(options: argparse.Namespace) -> int:
     if not hasattr(os, "fork"):
         return 1
-    from edge.device import cores
+    from edge import device
 
-    available = cores()
-    wanted = int(options.jobs or max(1, available // int(options.threads)))
-    return min(wanted, JOBS_PER_CORE * available, MAX_JOBS)
+    wanted = int(options.jobs or device.jobs(int(options.threads)))
+    return min(wanted, JOBS_PER_CORE * device.cores(), MAX_JOBS)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ from pathlib import Path
 from edge.errors import EdgeDigitsError
 
 DEVICE_TREE_MODEL = Path("/proc/device-tree/model")  # names the board on a Raspberry Pi
+MEMORY = Path("/proc/meminfo")
+JOB_BYTES = 130_000_000  # that a process takes for itself on a photograph of 12 megapixels: 165 MB less what is shared
 
 
 def cores() -> int:
@@ -16,6 +18,26 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def jobs(threads: int) -> int:
+    """How many processes read a folder fastest here, each with so many threads: one a core, while memory lasts.
+
+    Threads gain nothing with networks this small (`edge-digits bench`), processes nearly all that a core has. On one
+    core that is one; a Raspberry Pi Zero 2 W has four, and memory for fewer where other programs run.
+    """
+    free = _free_memory()
+    room = cores() if free is None else free // JOB_BYTES
+    return max(1, min(cores() // threads, room))
+
+
+def _free_memory() -> int | None:
+    """Bytes that programs can still have without others being swapped out."""
+    try:
+        lines = MEMORY.read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
 
 
 def describe(model: str | None, runtime: str | None) -> dict[str, object]:

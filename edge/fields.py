@@ -250,9 +250,13 @@ def _number(value: float) -> str:
 def _numbers(value: object, count: int) -> Numbers | None:
     if not isinstance(value, (tuple, list)) or len(value) != count:
         return None
-    if not all(type(n) in (int, float) and math.isfinite(n) for n in value):
+    if not all(type(n) in (int, float) for n in value):
         return None
-    return tuple(float(n) for n in value)
+    try:
+        numbers = tuple(float(n) for n in value)
+    except OverflowError:  # a whole number of 400 digits
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 # Reading

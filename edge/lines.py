@@ -20,6 +20,7 @@ GAP_COST = 0.1  # of the gap counts like a shift: of two lines the nearer
 HEIGHT_RATIO = 2.2  # of the higher to the lower of two neighbours, at most
 MEMORY = 3  # boxes: a line goes on at the height of its last few
 GUTTER = 1.0  # heights of clear paper between two columns, at least
+LEVEL_DIGITS = 3  # decimals of a pixel: lines that differ by less are on one level
 COLUMN_LINES = 2  # lines in each column, at least: beside a single line stands the same line
 
 
@@ -135,7 +136,8 @@ def _ordered(lines: list[int], extents: Sequence[Extent], gutter: float) -> list
             if wide and min(_stacked(order[:position], extents), _stacked(order[position:], extents)) >= least:
                 return _ordered(order[:position], extents, gutter) + _ordered(order[position:], extents, gutter)
             reach = max(reach, extents[first][end])
-    return sorted(lines, key=lambda k: (extents[k][1] + extents[k][3], extents[k][0]))
+    # Lines of one level come from the left, whatever the turned numbers' last digits are.
+    return sorted(lines, key=lambda k: (round(float(extents[k][1] + extents[k][3]), LEVEL_DIGITS), extents[k][0]))
 
 
 def _stacked(lines: Sequence[int], extents: Sequence[Extent]) -> int:

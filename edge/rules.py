@@ -65,7 +65,6 @@ GAP = 5  # pixels: gaps in faint sides up to this are bridged
 SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
 SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
 SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
-LARGE_BOX = 8  # pixels of the reduced mask: the shorter side of a box that is not small
 BOX_HULL = 0.9  # of the tightest rotated box is filled by the hull of a drawn one
 
 
@@ -331,13 +330,10 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
 
 
 def _is_box(own: Image) -> bool:
-    """Whether the hull of a component fills the tightest box around it; a small one has to be closed besides."""
+    """Whether the hull of a component fills the tightest box around it."""
     hull = cv2.convexHull(cv2.findNonZero(own))
     (_, sides, _) = cv2.minAreaRect(hull)
-    if min(sides) <= 2 or cv2.contourArea(hull) < BOX_HULL * sides[0] * sides[1]:
-        return False
-    # Of a few pixels, any two digits that touch fill their box.
-    return min(sides) >= LARGE_BOX or len(cv2.findContours(own, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)[0]) > 1
+    return min(sides) > 2 and cv2.contourArea(hull) >= BOX_HULL * sides[0] * sides[1]
 
 
 def _usual(heights: Floats) -> float:

@@ -5,8 +5,8 @@ import contextlib
 import ctypes
 import logging
 import os
+import select
 import signal
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -61,6 +61,8 @@ def run(options: argparse.Namespace, terminal: TextIO) -> int:
     try:
         settings = load_config(options.config)
         _check_parts(settings)
+        if options.check:
+            _check_files(settings)
     except ConfigError as error:
         for mistake in error.mistakes:
             complain(terminal, mistake)
@@ -81,10 +83,26 @@ def _check_parts(settings: "Settings") -> None:
     """What only the parts themselves know to be wrong. Raises ConfigError."""
     from edge.daemon.config import ConfigError
     from edge.daemon.web.auth import check_http
+    from edge.daemon.webhook import check_webhook
 
-    mistakes = check_http(settings)
+    mistakes = [*check_http(settings), *check_webhook(settings)]
     if mistakes:
         raise ConfigError([f"{settings.path}: {mistake}" for mistake in mistakes])
+
+
+def _check_files(settings: "Settings") -> None:
+    """Loads what the daemon loads at its start: the fields' file and the model. Raises ConfigError."""
+    from edge.daemon.config import ConfigError, state_folder
+    from edge.daemon.service import load_fields, load_reader
+
+    mistakes = []
+    for load in (lambda: load_fields(settings, state_folder(settings)), lambda: load_reader(settings)):
+        try:
+            load()
+        except EdgeDigitsError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise ConfigError(mistakes)
 
 
 def _serve(settings: "Settings", terminal: TextIO) -> int:
@@ -130,11 +148,13 @@ def _attend(service: "Service", signals: "_Signals") -> int:
 
     patience = systemd.watchdog_seconds()
     turn = TURN_SECONDS if patience is None else min(TURN_SECONDS, patience * WATCHDOG_PART)
+    was_hung = False
     while not signals.ended:
         hung = service.why_hung()
-        if hung:
+        if hung and not was_hung:  # once: how many seconds it is grows with each line
             log.error("%s", hung)
-        else:
+        was_hung = bool(hung)
+        if not hung:
             systemd.notify("WATCHDOG=1")
         if signals.wait(turn):
             _reload(service)
@@ -172,7 +192,8 @@ class _Signals:
     def __init__(self) -> None:
         self.ended = False
         self._reload = False
-        self._came = threading.Event()
+        # No threading.Event: its lock may be held by the very code that the signal interrupts.
+        self._came = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "_Signals":
@@ -184,17 +205,21 @@ class _Signals:
         for number, handler in self._before.items():
             with contextlib.suppress(ValueError, TypeError):
                 signal.signal(number, handler)  # type: ignore[arg-type]
+        os.close(self._came)
 
     def _note(self, number: int, _: object) -> None:
         if number == signal.SIGHUP:
             self._reload = True
         else:
             self.ended = True
-        self._came.set()
+        os.eventfd_write(self._came, 1)
 
     def wait(self, seconds: float) -> bool:
         """Until a signal comes; whether the configuration is to be loaded again."""
-        self._came.wait(seconds)
-        self._came.clear()
+        poll = select.poll()
+        poll.register(self._came, select.POLLIN)
+        poll.poll(seconds * 1000)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._came)
         reload, self._reload = self._reload, False
         return reload and not self.ended

@@ -3,6 +3,7 @@
 import difflib
 import os
 import stat
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
@@ -61,7 +62,7 @@ def load_config(path: str | os.PathLike[str]) -> Settings:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{path}: not a text in UTF-8"]) from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more digits than Python reads
         raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
     try:
         return settings_of(said, path)
@@ -239,7 +240,12 @@ def _typed(value: Any, hint: Any) -> tuple[Any, bool]:
         pairs = [_typed(item, kind) for item, kind in zip(value, kinds, strict=True)]
         return tuple(item for item, _ in pairs), all(right for _, right in pairs)
     if hint is float:
-        return (float(value), True) if type(value) in (int, float) and value == value else (value, False)
+        # Compared, not converted: a whole number in TOML may be larger than any of these.
+        right = type(value) in (int, float) and -sys.float_info.max <= value <= sys.float_info.max
+        return (float(value), True) if right else (value, False)
+    if hint is str:
+        # No name, path or address has a NUL or a line's end in it; whatever opens or sends them would fail later.
+        return value, isinstance(value, str) and not any(character < " " for character in value)
     return value, type(value) is hint
 
 
@@ -249,7 +255,7 @@ def _named(hint: Any) -> str:
     if get_origin(hint) is tuple:
         kinds = get_args(hint)
         return "a list of texts" if kinds[-1] is Ellipsis else "two numbers: [width, height]"
-    return {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}[hint]
+    return {str: "a text in quotes, of one line", int: "a whole number", float: "a number", bool: "true or false"}[hint]
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.capture import Frame, Source
-from edge.daemon.consensus import PAGE, Consensus, Tally
+from edge.daemon.consensus import NOT_STABLE, PAGE, Consensus, Tally
 from edge.daemon.inbox import Inbox
 from edge.daemon.live import FAILED, WORKING, Live, Seen
 from edge.daemon.plausible import value_of
@@ -29,12 +29,13 @@ from edge.reader import DigitReader
 from edge.reading import Reading
 
 Image = NDArray[np.uint8]
+Said = tuple[str, bool]  # a text, and whether it was valid: what was refused is news once it can be
 
 TURN_SECONDS = 0.5  # the loop comes around at least so often: it answers requests, and the watchdog lives on it
 LOOK_SECONDS = 0.5  # between two frames that are read for somebody who watches the page
 CHANGE_SIZE = (64, 48)  # cells in which a picture's change is looked for
 CHANGE_LEVELS = 12  # grey levels by which a cell has changed
-SAME_SIZE = (160, 120)  # cells in which a picture is the same as the one before, but for the camera's noise
+SAME_CELL = 4  # pixels, across and down, of a cell in which a picture is the same but for the camera's noise
 SAME_LEVELS = 6  # grey levels, at most: a cell's mean of 16 pixels has a quarter of their noise
 
 log = logging.getLogger("edge_digits.reading")
@@ -84,13 +85,14 @@ class Loop:
         self._changing = threading.Condition()
         self._requests: list[_Request] = []
         self._stopping = False
-        self._number = 0
+        self._number = 0 if live.seen is None else live.seen.number
         self._next = self._next_look = 0.0
         self._votes_anew = False
         self._looked_at: Image | None = None
         self._same = 0  # frames read that show the same as it
+        self._corrected = store.corrected
         self._recorded = time.monotonic()
-        self._said: dict[str, str | None] = {}
+        self._said: dict[str, Said] = {}
         self.configure(settings, storing, Watched())
 
     # From other threads
@@ -102,10 +104,17 @@ class Loop:
         with self._changing:
             self._settings, self._storing, self._form, self._tally = settings, storing, form, tally
             self._watched = watched
-            self._said = _said_in(self._store.latest(), watched)
+            self._said = self._said_before(watched)
             self._settled, self._same = False, 0
             self._next = 0.0
             self._changing.notify_all()
+
+    def _said_before(self, watched: Watched) -> dict[str, Said]:
+        try:
+            return _said_in(self._store.latest(), watched)
+        except StoreError as error:
+            self._store_failed(error)
+            return {}
 
     def request(self, by: str, timeout: float) -> Record:
         """A stable reading of frames from now on, recorded. Raises NoReadingError, StoreError."""
@@ -138,10 +147,11 @@ class Loop:
             is_due = self._wait_until_due()
             if is_due is None:
                 continue
+            asked = time.monotonic()
             with self._lit() as after:
                 frame = self._frames.newest(TURN_SECONDS) if after is None else self._frames.fresh(after, TURN_SECONDS)
             if frame is not None:
-                self._take(frame, counts=is_due)
+                self._take(frame, asked, counts=is_due)
         with self._changing:
             for request in self._requests:
                 request.answer.set_exception(NoReadingError("the daemon is ending"))
@@ -193,12 +203,16 @@ class Loop:
         source = self._live.parts.get("source")
         if source is not None and source.state != WORKING:
             return f"no picture: {source.reason or source.state}"
+        if self._reads_pictures:
+            return "no new picture in the folder"
         return self._live.verdict or "no picture came in time"
 
-    def _take(self, frame: Frame, *, counts: bool) -> None:
+    def _take(self, frame: Frame, asked: float, *, counts: bool) -> None:
+        """asked: time.monotonic() when the frame was; it answers no request that came after that."""
         started = time.monotonic()
         if counts:
             self._next = started + (0 if frame.path is not None else self._settings.interval)
+        image = None
         try:
             # A large picture is read by its path: then no more of it is decoded than is needed.
             by_path = isinstance(self._frames.source, Inbox) and not self._frames.source.turns
@@ -211,21 +225,21 @@ class Loop:
             self._next_look = started + LOOK_SECONDS
             with self._changing:
                 form, tally = self._form, self._tally
-                requests = list(self._requests)
-                if self._votes_anew:
+                requests = [request for request in self._requests if request.since <= asked]
+                if counts and self._votes_anew:
                     tally.clear()
-                    self._votes_anew = False
+                    self._votes_anew = len(requests) < len(self._requests)
             reading = self._reader.read(
                 frame.path if by_path and frame.path is not None else image,
                 fields=form,
                 full_resolution=self._settings.full_resolution,
             )
         except PictureError as error:
-            self._cannot_read(frame, str(error))
+            self._next_look = started + LOOK_SECONDS
+            self._cannot_read(frame, image, str(error))
             return
         read = time.monotonic()
-        self._number += 1
-        seen = Seen(image, reading, frame.time, self._number, {"load": loaded - started, "read": read - loaded})
+        seen = self._seen(image, reading, frame, {"load": loaded - started, "read": read - loaded})
         if frame.path is not None:
             self._live.see(seen, "")
             self._record_picture(frame.path, frame.time, reading)
@@ -233,7 +247,14 @@ class Loop:
         if not counts:
             self._live.see(seen, self._live.verdict)
             return
-        consensus = tally.add(reading)
+        try:
+            consensus = tally.add(reading)
+        except StoreError as error:  # what a field's value was before cannot be looked up
+            self._store_failed(error)
+            self._live.see(seen, str(error))
+            for request in requests:
+                self._answer(request, error)
+            return
         self._settled = consensus.is_stable
         self._same += 1
         self._live.see(seen, consensus.reason)
@@ -243,8 +264,12 @@ class Loop:
         """Whether to read a frame: what all votes were cast on already is not read again, nor looked at too closely."""
         if frame.path is not None or self._requests:
             return True
+        if self._corrected != self._store.corrected:  # what was refused may be valid now
+            self._corrected, self._settled = self._store.corrected, False
         on_change = self._settings.when == "change"
-        cells = _cells(image, CHANGE_SIZE if on_change else SAME_SIZE)
+        # No coarser in larger pictures: the smallest digits that are read, of 10 pixels, would be lost in a cell.
+        height, width = (max(1, side // SAME_CELL) for side in image.shape[:2])
+        cells = _cells(image, CHANGE_SIZE if on_change else (width, height))
         before = self._looked_at
         if before is None or before.shape != cells.shape:
             changed = True
@@ -263,9 +288,16 @@ class Loop:
     def _is_heartbeat_due(self) -> bool:
         return time.monotonic() - self._recorded >= self._storing.heartbeat_minutes * 60
 
-    def _cannot_read(self, frame: Frame, reason: str) -> None:
+    def _seen(self, image: Image, reading: Reading, frame: Frame, seconds: dict[str, float]) -> Seen:
+        self._number += 1
+        return Seen(image, reading, frame.time, self._number, seconds)
+
+    def _cannot_read(self, frame: Frame, image: Image | None, reason: str) -> None:
         if frame.path is None:
             log.warning("a frame cannot be read: %s", reason)
+            if image is not None:  # such as a page that is not in view: whoever aims the camera has to see that
+                nothing = Reading(image.shape[1], image.shape[0], ())
+                self._live.see(self._seen(image, nothing, frame, {}), reason)
             return
         try:
             self._inbox.failed(frame.path, reason)
@@ -281,8 +313,9 @@ class Loop:
 
     def _record(self, frame: Frame, consensus: Consensus, requests: list[_Request]) -> None:
         """Records what the frames agree on, where it is new, asked for, or due."""
-        news = {name: text for name, text in consensus.texts.items() if text is not None}
-        is_new = any(text != self._said.get(name) for name, text in news.items())
+        valid = {field.name: field.valid for field in consensus.reading.fields}
+        news = {name: (text, valid.get(name, True)) for name, text in consensus.texts.items() if text is not None}
+        is_new = any(said != self._said.get(name) for name, said in news.items())
         is_answer = bool(requests) and consensus.is_stable
         is_heartbeat = consensus.is_stable and self._is_heartbeat_due()
         if not (is_new or is_answer or is_heartbeat):
@@ -306,13 +339,17 @@ class Loop:
         """Records a folder's picture, which is a reading by itself, and has it put away."""
         tally = Tally(_ONE_PICTURE, self._watched.fields, last_values(self._store, self._watched))
         try:
-            self._add(tally.add(reading).reading, path, taken, "reading", self._inbox.picture(path))
+            record = self._add(tally.add(reading).reading, path, taken, "reading", self._inbox.picture(path))
             self._recorded = time.monotonic()
         except StoreError as error:
             self._store_failed(error)
             self._inbox.again(path)
             return
         self._inbox.done(path)
+        with self._changing:
+            requests = list(self._requests)
+        for request in requests:
+            self._answer(request, record)
 
     def _add(
         self, reading: Reading, path: str, taken: float, event: str, picture: tuple[str, str] | None = None
@@ -347,7 +384,7 @@ class Loop:
 
 def _cells(image: Image, size: tuple[int, int]) -> Image:
     """uint8 (height, width) of the size: the mean grey of each cell of a picture."""
-    grey = image if image.ndim == 2 else image[:, :, 1]
+    grey = image if image.ndim == 2 else cv2.extractChannel(image, 1)  # a slice costs OpenCV three times as much
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -356,9 +393,10 @@ def last_values(store: Store, watched: Watched) -> Callable[[str], str | None]:
     fields = {field.form.name: field for field in watched.fields}
 
     def last_value(name: str) -> str | None:
-        said, corrected = store.last_value(name), store.last_correction(name)
-        if corrected is not None and (said is None or corrected[0] >= said.sequence) and corrected[1].isdecimal():
+        corrected = store.last_correction(name)
+        if corrected is not None and corrected[1].isdecimal():
             return value_of(fields[name], corrected[1])
+        said = store.last_value(name)
         return None if said is None else said.value
 
     return last_value
@@ -367,10 +405,14 @@ def last_values(store: Store, watched: Watched) -> Callable[[str], str | None]:
 _ONE_PICTURE = ReadingSettings(frames=1, agree=1, confidence=0.0)
 
 
-def _said_in(record: Record | None, watched: Watched) -> dict[str, str | None]:
+def _said_in(record: Record | None, watched: Watched) -> dict[str, Said]:
     """What was said last, so that a restart does not say it again."""
     if record is None:
         return {}
     if not watched.fields:
-        return {} if record["fields"] else {PAGE: record["text"]}
-    return {field["name"]: field["text"] for field in record["fields"] if field["valid"]}
+        return {} if record["fields"] else {PAGE: (record["text"], True)}
+    return {
+        field["name"]: (field["text"], field["valid"])
+        for field in record["fields"]
+        if field["valid"] or not field["reason"].startswith(NOT_STABLE)
+    }

@@ -15,7 +15,7 @@ from edge.daemon.config import state_folder, watched_of
 from edge.daemon.follow import Follower
 from edge.daemon.gpio import Button, Lamp
 from edge.daemon.health import device_facts
-from edge.daemon.live import FAILED, WAITING, WORKING, Live
+from edge.daemon.live import FAILED, WAITING, WORKING, Live, Part
 from edge.daemon.loop import Loop
 from edge.daemon.protocol import NoReadingError, Record
 from edge.daemon.settings import FieldSettings, Settings
@@ -61,7 +61,7 @@ class Service:
         self._changing = threading.RLock()
         self._make_state_folder()
         self._watched = self._fields_of(settings)
-        self.reader = _reader(settings)
+        self.reader = load_reader(settings)
         self.store = Store(self.state / DATABASE, settings.store)
         self.live.report("store", WORKING)
         self._follower: Follower | None = None
@@ -192,7 +192,7 @@ class Service:
             log.warning("[%s] changed: that needs a restart", fixed[0])
         watched = self._fields_of(new)
         model = [getattr(new.reading, key) != getattr(old.reading, key) for key in _READER_KEYS]
-        reader = _reader(new) if any(model) else self.reader
+        reader = load_reader(new) if any(model) else self.reader
         with self._changing:
             before = (old, self.reader, self._watched)
             try:
@@ -256,7 +256,7 @@ class Service:
             )
         watched = parse_watched(text)
         with self._changing:
-            _write(self._fields_file(self.settings), watched_as_toml(watched))
+            _write(_fields_file(self.settings, self.state), watched_as_toml(watched))
             self._watched = watched
             if self._loop is not None:
                 self._loop.configure(self.settings.reading, self.settings.store, watched)
@@ -269,16 +269,18 @@ class Service:
             if refresh is not None:
                 refresh()
 
-    def _fields_file(self, settings: Settings) -> Path:
-        return self.state / (settings.reading.fields or FIELDS)
-
     def _fields_of(self, settings: Settings) -> Watched:
-        return watched_of(settings) if settings.fields else load_watched(self._fields_file(settings))
+        return load_fields(settings, self.state)
 
     def health(self) -> dict[str, Any]:
         parts, now = self.live.parts, time.monotonic()
         follower, seen = self._follower, self.live.seen
-        latest = self.store.latest()
+        latest, backlog = None, dict[str, int]()
+        try:
+            latest = self.store.latest()
+            backlog = {name: self.store.backlog(name) for name in SINKS if name in self._beside}
+        except StoreError as error:  # the rest is said all the same
+            parts["store"] = Part(FAILED, str(error))
         states = {part.state for part in parts.values()}
         hung = self.why_hung()
         status = "failed" if hung or parts.get("store", parts.get("source")).state == FAILED else "degraded"  # type: ignore[union-attr]
@@ -308,9 +310,7 @@ class Service:
                 "time": None if latest is None else latest["time"],
                 "verdict": self.live.verdict,
             },
-            "backlog": {
-                name: self.store.backlog(name) for name in ("mqtt", "webhook", "stdout") if name in self._beside
-            },
+            "backlog": backlog,
             "device": device_facts(self.state),
         }
 
@@ -335,7 +335,17 @@ def _differ(old: Settings, new: Settings, sections: tuple[str, ...]) -> bool:
     return any(getattr(old, name) != getattr(new, name) for name in sections)
 
 
-def _reader(settings: Settings) -> DigitReader:
+def load_fields(settings: Settings, state: Path) -> Watched:
+    """The fields in the configuration, else in a file of the state folder. Raises UsageError."""
+    return watched_of(settings) if settings.fields else load_watched(_fields_file(settings, state))
+
+
+def _fields_file(settings: Settings, state: Path) -> Path:
+    return state / (settings.reading.fields or FIELDS)
+
+
+def load_reader(settings: Settings) -> DigitReader:
+    """With the model and the runtime of the configuration. Raises EdgeDigitsError."""
     reading = settings.reading
     return DigitReader(
         reading.model or None,

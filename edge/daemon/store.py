@@ -78,6 +78,8 @@ class Store:
 
     set_aside: Path | None = None
     """Where a damaged database was put, if that happened since the start; a new one began in its place."""
+    corrected: int = 0
+    """How many corrections were made since the start."""
     identity: str
     """Tells this database from all others; in every record's id."""
 
@@ -411,6 +413,7 @@ class Store:
             )
 
         self._write(insert)
+        self.corrected += 1
 
     def corrections(self, sequence: int) -> list[Correction]:
         """Of a record, in their order. Raises StoreError."""
@@ -420,17 +423,40 @@ class Store:
             ).fetchall()
         return [Correction(field, text, _utc(time)) for field, text, time in found]
 
+    def corrected_between(self, first: int, last: int) -> dict[int, list[Correction]]:
+        """Corrections of these records, both included, by sequence. Raises StoreError."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT sequence, field, text, time FROM corrections WHERE sequence BETWEEN ? AND ? ORDER BY id",
+                (first, last),
+            ).fetchall()
+        made: dict[int, list[Correction]] = {}
+        for sequence, field, text, time in found:
+            made.setdefault(sequence, []).append(Correction(field, text, _utc(time)))
+        return made
+
     def last_correction(self, field: str) -> tuple[int, str] | None:
         """The newest record of which a person said what stands in this field: its sequence, and what they said.
 
-        Raises StoreError.
+        None where the field had another valid value since: a heartbeat only says again what was wrong. Raises
+        StoreError.
         """
         with self._reading() as connection:
             found = connection.execute(
                 "SELECT sequence, text FROM corrections WHERE field = ? ORDER BY sequence DESC, id DESC LIMIT 1",
                 (field,),
             ).fetchone()
-        return None if found is None else (int(found[0]), str(found[1]))
+            if found is None:
+                return None
+            (number,) = connection.execute("SELECT max(id) FROM fields WHERE name = ?", (field,)).fetchone()
+            (wrong,) = connection.execute(
+                "SELECT max(value) FROM field_values WHERE field = ? AND sequence = ?", (number, found[0])
+            ).fetchone()
+            passed = connection.execute(
+                "SELECT 1 FROM field_values WHERE field = ? AND sequence > ? AND value <> ifnull(?, '') LIMIT 1",
+                (number, found[0], wrong),
+            ).fetchone()
+        return (int(found[0]), str(found[1])) if passed is None else None
 
     # Delivering
 
@@ -465,10 +491,10 @@ class Store:
                 self._cursors[sink] = self._write(update)
 
     def backlog(self, sink: str) -> int:
-        """How many records a registered sink has not had yet. Raises StoreError."""
+        """How many records a sink has not had yet; none where it could not be registered yet. Raises StoreError."""
         with self._reading() as connection:
             oldest, newest = query.span(connection)
-        return max(0, newest - max(self._cursors[sink], oldest - 1))
+        return max(0, newest - max(self._cursors.get(sink, newest), oldest - 1))
 
     def lost(self, sink: str) -> int:
         """How many records were deleted for want of space before a registered sink had them. Raises StoreError."""

@@ -1,6 +1,6 @@
 """The fields a daemon watches: a form (docs/fields.md), each field with what its values can be."""
 
-import math
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -42,7 +42,7 @@ def parse_watched(text: str) -> Watched:
     """The fields that a TOML text describes; none of them in an empty one. Raises UsageError."""
     try:
         said = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more digits than Python reads
         raise UsageError(f"not valid TOML: {error}") from None
     listed = said.pop("field", [])
     check_keys(said, ("size", "deskew", "field"), "")
@@ -86,7 +86,8 @@ def field_of(entry: Mapping[str, Any], place: int) -> FieldSettings:
 
 
 def _is_positive(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]
+    # The comparison is exact for whole numbers of any size; float() and isfinite() are not for all of them.
+    return type(value) in (int, float) and 0 < value <= sys.float_info.max  # type: ignore[operator]
 
 
 def _is_word(value: object) -> bool:

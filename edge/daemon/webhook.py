@@ -28,6 +28,7 @@ from edge.errors import UsageError
 
 if TYPE_CHECKING:
     from edge.daemon.protocol import Daemon
+    from edge.daemon.settings import Settings
 
 TOKEN_VARIABLE = "EDGE_DIGITS_WEBHOOK_TOKEN"
 TRIES = 5  # of a record that the server refuses
@@ -38,21 +39,38 @@ LATER = {408, 425, 429}  # RFC 9110, 8470, 6585: the same request may succeed la
 MISCONFIGURED = {401, 403, 404, 405, 407, 410}  # about the address and who asks, not about the record
 
 
+def check_webhook(settings: "Settings") -> list[str]:
+    """What is wrong with [webhook], a line each."""
+    try:
+        if settings.webhook.url:
+            _parsed(settings.webhook.url)
+    except UsageError as error:
+        return [str(error)]
+    return []
+
+
+def _parsed(address: str) -> urllib.parse.SplitResult:
+    """Raises UsageError for what cannot be posted to."""
+    try:
+        url = urllib.parse.urlsplit(address)
+        _ = url.port  # raises ValueError for one that is none
+    except ValueError as error:
+        raise UsageError(f"webhook.url: {error}") from None
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise UsageError("webhook.url: it begins with https:// or http:// and a host")
+    if url.username is not None or url.password is not None:
+        raise UsageError("webhook.url: a user and password in it are not sent; use webhook.token_file")
+    return url
+
+
 class WebhookSink(Sink):
     """The cursor is called "webhook". Raises UsageError for an address that cannot be posted to."""
 
     def __init__(self, daemon: "Daemon") -> None:
         super().__init__("webhook", daemon.store, daemon.live)
         self._settings = daemon.settings.webhook
-        try:
-            url = urllib.parse.urlsplit(self._settings.url)
-            self._host, self._port = url.hostname or "", url.port
-        except ValueError as error:
-            raise UsageError(f"webhook.url: {error}") from None
-        if url.scheme not in ("http", "https") or not self._host:
-            raise UsageError("webhook.url: it begins with https:// or http:// and a host")
-        if url.username is not None or url.password is not None:
-            raise UsageError("webhook.url: a user and password in it are not sent; use webhook.token_file")
+        url = _parsed(self._settings.url)
+        self._host, self._port = url.hostname or "", url.port
         self._secure = url.scheme == "https"
         self._target = urllib.parse.quote(
             urllib.parse.urlunsplit(("", "", url.path or "/", url.query, "")), safe="/?%&=:;,+@!$'()*~#[]"

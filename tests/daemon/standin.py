@@ -93,6 +93,7 @@ class Device:
     failures: dict[str, tuple[int, str]] = field(default_factory=dict)
     read: dict[str, Any] = field(default_factory=lambda: record_of(0, "42"))
     requests: list[Request] = field(default_factory=list)
+    corrections: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     image: np.ndarray = field(default_factory=lambda: picture_of(""))
 
     def __post_init__(self) -> None:
@@ -151,6 +152,8 @@ class Device:
                     return 200, self.seen
             case "GET /api/frame.jpg":
                 return 200, cv2.imencode(".jpg", self.image)[1].tobytes()
+            case "GET /api/glyphs.png":
+                return 200, cv2.imencode(".png", np.full((28, 28 * 10), 200, np.uint8))[1].tobytes()
             case "GET /api/health":
                 return 200, self.health
             case "GET /api/latest":
@@ -164,6 +167,7 @@ class Device:
                 found = [r for r in reversed(self.records) if r["sequence"] < before][: int(query["limit"])]
                 return 200, {
                     "readings": found,
+                    "corrections": {str(s): said for s, said in self.corrections.items()},
                     "next": found[-1]["sequence"] if found and found[-1]["sequence"] > 1 else None,
                 }
             case "GET /api/fields":
@@ -175,7 +179,11 @@ class Device:
                 return 200, self.records[-1]
             case "POST /api/read":
                 return 200, self.read
-            case "POST /api/correct" | "POST /api/logout" | "POST /login":
+            case "POST /api/correct":
+                said = {"field": request.json["field"], "text": request.json["text"], "time": None}
+                self.corrections.setdefault(request.json["sequence"], []).append(said)
+                return 200, {}
+            case "POST /api/logout" | "POST /login":
                 return 200, {}
         return 404, {"error": "there is nothing here"}
 

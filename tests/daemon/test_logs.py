@@ -2,6 +2,8 @@
 
 import io
 import logging
+import sys
+import threading
 
 import pytest
 
@@ -69,4 +71,38 @@ def test_an_error_of_our_own_is_still_one_line(written) -> None:
     except ValueError:
         logging.getLogger("edge_digits.daemon").exception("internal error")
     (line,) = lines(written)
-    assert line.endswith('msg="internal error: ValueError: first second"')
+    assert 'msg="internal error: ValueError: first second (test_logs.py, line ' in line
+
+
+def test_an_exception_says_what_and_where(written) -> None:
+    logs.start_logging(written, "info")
+    try:
+        logs.set_level("no such level")
+    except ValueError:
+        logging.getLogger("edge_digits.daemon").exception("internal error")
+    (line,) = lines(written)
+    assert "internal error: ValueError: Unknown level: 'NO SUCH LEVEL' (logs.py, line " in line
+
+
+def test_threads_may_log_at_once(written) -> None:
+    logs.start_logging(written, "info")
+    failures: list[BaseException] = []
+
+    def log(name: int) -> None:
+        try:
+            for number in range(1500):
+                logging.getLogger("edge_digits.reading").info("line %d", (number * 7 + name) % 900)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=log, args=(name,)) for name in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert failures == []

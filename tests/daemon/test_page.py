@@ -280,6 +280,29 @@ def test_a_misread_digit_is_corrected(page: DevicePage) -> None:
     assert sent.json == {"sequence": 1, "field": None, "text": "41878"}
     page.until(lambda: not page.id("correct").is_displayed(), "the dialog closes")
     assert "Thank you" in page.text("announce")
+    page.until(lambda: [said.text for said in page.all("#history .corrected")] == ["corrected: 41878"], "the mark")
+    assert len(page.all("#history button")) == 2
+
+
+def test_the_digits_are_shown_as_the_network_saw_them(page: DevicePage) -> None:
+    page.device.add("41873")
+    page.open_live()
+    page.until(lambda: page.all("#history button"), "the list")[0].click()
+    page.until(lambda: len(page.all(".tile canvas")) == 5, "the digits' pictures")
+    pixel = "return document.querySelector('.tile canvas').getContext('2d').getImageData(5, 5, 1, 1).data[0]"
+    assert page.script(pixel) == 200
+
+
+def test_a_digit_that_was_missed_is_corrected_by_the_text_alone(page: DevicePage) -> None:
+    page.device.add("4187")
+    page.open_live()
+    page.until(lambda: page.all("#history button"), "the list")[0].click()
+    assert not page.id("correct-more").is_displayed()
+    page.driver.switch_to.active_element.send_keys("41873")
+    assert page.id("correct-more").is_displayed()
+    page.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    sent = page.until(lambda: page.device.asked("POST", "/api/correct"), "a correction is sent")[0]
+    assert sent.json == {"sequence": 1, "field": None, "text": "41873", "glyphs": False}
 
 
 def test_a_field_is_corrected_by_its_name(page: DevicePage) -> None:

@@ -139,13 +139,15 @@ def test_a_corrected_digit_goes_where_training_finds_it(page: SitePage) -> None:
     record = page.daemon.record()
     page.open()
     page.until(lambda: page.all("#history button"), "the list")[0].click()
-    page.driver.switch_to.active_element.send_keys(Keys.END, "9")
+    page.driver.switch_to.active_element.send_keys(Keys.END, Keys.BACKSPACE, "x")
+    page.until(lambda: len(page.all(".tile canvas")) == 7, "the digits' pictures")
     page.id("correct-send").click()
-    page.until(lambda: "7 digits, the text 8" in page.text("correct-error"), "why not")
-    page.id("correct-text").send_keys(Keys.END, Keys.BACKSPACE, Keys.BACKSPACE, "8", Keys.ENTER)
+    page.until(lambda: "'x' is none of the labels" in page.text("correct-error"), "why not")
+    page.id("correct-text").send_keys(Keys.END, Keys.BACKSPACE, "8", Keys.ENTER)
     page.until(lambda: not page.id("correct").is_displayed(), "it is taken")
     assert (page.daemon.state / "corrections" / "8" / f"{record['id']}-06.png").is_file()
     assert page.daemon.store.corrections(record["sequence"])
+    page.until(lambda: [said.text for said in page.all("#history .corrected")] == ["corrected: 5550108"], "the mark")
 
 
 def test_a_picture_that_is_chosen_is_read(page: SitePage, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from edge.daemon import cameras
 from edge.daemon.service import Service
 from edge.daemon.settings import DeviceSettings, HttpSettings, MqttSettings, Settings
 from edge.errors import PictureError
+from edge.daemon.store import StoreError
+from edge.daemon.web.server import Server
 from tests.daemon.broker import free_port
 from tests.daemon.sinks import record_of
 
@@ -82,6 +84,27 @@ def test_it_does_not_wait_for_a_picture_that_is_being_read(tmp_path: Path, monke
     assert seconds < 2
 
 
+def test_the_health_is_said_although_the_database_cannot_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(device=DeviceSettings(state=str(tmp_path)), http=HttpSettings(enabled=False))
+    service = Service(settings)
+    service.start()
+    try:
+
+        def fail(*_: object) -> None:
+            raise StoreError("readings.db is locked by another program")
+
+        monkeypatch.setattr(service.store, "latest", fail)
+        health = service.health()
+        assert health["status"] == "failed"
+        assert health["parts"]["store"]["reason"] == "readings.db is locked by another program"
+        monkeypatch.undo()
+        assert service.health()["backlog"].keys() == {"stdout"}
+    finally:
+        service.stop()
+
+
 class Hanging:
     """A camera whose library does not come back."""
 
@@ -99,3 +122,11 @@ class Hanging:
 
     def close(self) -> None:
         pass
+
+
+def test_a_page_that_ends_by_itself_a_moment_before_it_is_told_to_ends_in_peace() -> None:
+    # Between the two steps of stop() its thread has time to end: on a busy machine it does.
+    server = Server(lambda *_: [], "127.0.0.1", 0, lambda _: None, [], on_stop=lambda: time.sleep(1.5))
+    server.start()
+
+    server.stop()

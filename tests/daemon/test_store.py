@@ -230,6 +230,22 @@ def test_the_last_correction_of_a_field_is_that_of_the_newest_record(store: Stor
     store.correct(1, "471", "total")
     store.correct(2, "999", None)
     assert store.last_correction("total") == (2, "473")
+    assert {sequence: len(made) for sequence, made in store.corrected_between(1, 2).items()} == {1: 1, 2: 3}
+
+
+def test_a_correction_counts_until_the_field_has_another_value(store: Store) -> None:
+    store.add(record(total="477"))
+    store.correct(1, "411", "total")
+    for value in ("477", None, "477"):  # heartbeats of what was misread, and what was refused
+        store.add(record(total=value))
+        assert store.last_correction("total") == (1, "411")
+    store.add(record(total="412"))
+    assert store.last_correction("total") is None
+    store.add(record(total=None))
+    store.correct(6, "413", "total")
+    assert store.last_correction("total") == (6, "413")
+    store.add(record(total="414"))
+    assert store.last_correction("total") is None
 
 
 # Delivering
@@ -682,3 +698,8 @@ def test_a_reader_waits_for_no_writer(store: Store) -> None:
         thread.start()
         thread.join(PATIENCE)
     assert found == [1]
+
+
+def test_a_sink_that_could_not_be_registered_yet_has_no_backlog(tmp_path) -> None:
+    with closing(Store(tmp_path / "readings.db", StoreSettings())) as store:
+        assert store.backlog("mqtt") == 0

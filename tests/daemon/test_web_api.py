@@ -461,6 +461,57 @@ def test_a_correction_whose_glyphs_are_gone_is_refused(tmp_path):
         assert site.post("/api/correct", {"sequence": 1, "text": "5550100"}).status == 410
 
 
+def test_a_heartbeat_is_corrected_by_the_glyphs_of_the_reading_that_it_says_again(site):
+    name = site.daemon.record()["id"]
+    site.daemon.store.add(site.daemon.store.latest() | {"time": None}, event="heartbeat")
+    assert site.post("/api/correct", {"sequence": 2, "text": "5550700"}).json["glyphs"] == 7
+    assert f"7/{name}-04.png" in corrected(site)
+    assert site.get("/api/glyphs.png?sequence=2").body == site.get("/api/glyphs.png?sequence=1").body
+
+
+def test_a_text_with_another_number_of_digits_is_kept_alone(site):
+    site.daemon.record()
+    body = {"sequence": 1, "text": "555010", "glyphs": False}
+    assert site.post("/api/correct", body).json["glyphs"] == 0
+    assert corrected(site) == {}
+    assert [c.text for c in site.daemon.store.corrections(1)] == ["555010"]
+    assert site.post("/api/correct", body | {"text": "555x"}).status == 400
+    assert site.post("/api/correct", body | {"field": "nowhere"}).status == 400
+    assert site.post("/api/correct", body | {"glyphs": "no"}).status == 400
+
+
+def test_readings_say_what_was_corrected_in_them(site):
+    for _ in range(3):
+        site.daemon.record()
+    site.post("/api/correct", {"sequence": 2, "text": "5550700"})
+    site.post("/api/correct", {"sequence": 2, "text": "5550701"})
+    said = site.get("/api/readings").json
+    assert list(said["corrections"]) == ["2"]
+    assert [(c["field"], c["text"]) for c in said["corrections"]["2"]] == [(None, "5550700"), (None, "5550701")]
+    assert site.get("/api/readings?before=2").json["corrections"] == {}
+
+
+def test_the_glyphs_of_a_reading_are_shown(site):
+    site.daemon.record()
+    answer = site.get("/api/glyphs.png?sequence=1")
+    assert answer.headers["Content-Type"] == "image/png"
+    picture = cv2.imdecode(np.frombuffer(answer.body, np.uint8), -1)
+    glyphs = site.daemon.store.glyphs(1)
+    assert picture.shape == (28, 7 * 28)
+    assert np.array_equal(picture[:, 4 * 28 : 5 * 28], glyphs[4])
+    assert site.get("/api/glyphs.png?sequence=2").status == 404
+    assert site.get("/api/glyphs.png").status == 400
+
+
+def test_many_glyphs_are_in_rows():
+    from edge.daemon.web.images import sheet
+
+    glyphs = np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((1, 28, 28), np.uint8)
+    picture = cv2.imdecode(np.frombuffer(sheet(glyphs), np.uint8), -1)
+    assert picture.shape == (56, 32 * 28)
+    assert picture[30, 7 * 28 + 3] == 39 and picture[30, 8 * 28 + 3] == 0
+
+
 @pytest.mark.parametrize(
     ("label", "folder"), [("..", "%2E%2E"), ("/etc", "%2F%65%74%63"), (".", "%2E"), ("a\0b", "%61%00%62")]
 )

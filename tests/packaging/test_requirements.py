@@ -14,13 +14,14 @@ LOCKS = {
     "edge-daemon": ("daemon", "gpio"),
     "train": ("litert", "daemon", "gpio", "train", "test", "lint"),
 }
+RIVALS = ("bench-onnxruntime", "bench-rapidocr")  # what `make bench` measures beside this, from its own .in
 LINUX = ("x86_64-manylinux_2_36", "aarch64-manylinux_2_36")  # Debian 12's glibc, as Raspberry Pi OS Bookworm's
 OTHERS = ("aarch64-apple-darwin", "x86_64-pc-windows-msvc")
 DEVICE_PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PINNED = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, *RIVALS])
 def test_lock_names_versions_and_hashes_and_no_place(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
     for requirement in re.split(r"\n(?=\S)", text.strip()):
@@ -41,6 +42,17 @@ def test_lock_is_in_step_with_what_is_declared(name, uv, run, tmp_path):
     fresh, kept = lock.read_text(), (ROOT / f"requirements/{name}.txt").read_text()
     drop = re.compile(r"^    --hash=.*\n?", re.MULTILINE)
     assert drop.sub("", fresh) == drop.sub("", kept), "run `make lock`"
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_lock_of_a_rival_is_in_step_with_what_is_declared(name, uv, run, tmp_path):
+    lock = tmp_path / f"{name}.txt"
+    shutil.copy(ROOT / f"requirements/{name}.txt", lock)
+    how = ("--quiet", "--universal", "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate")
+    run(*uv, "compile", f"requirements/{name}.in", *how, "-o", lock)
+    drop = re.compile(r"^    --hash=.*\n?", re.MULTILINE)
+    kept = (ROOT / f"requirements/{name}.txt").read_text()
+    assert drop.sub("", lock.read_text()) == drop.sub("", kept), "run `make lock`"
 
 
 @pytest.mark.parametrize("platform", LINUX + OTHERS)

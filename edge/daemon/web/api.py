@@ -19,7 +19,7 @@ from edge.daemon.protocol import Daemon, Record
 from edge.daemon.watched import Watched, field_of, parse_watched, watched_as_toml
 from edge.daemon.web.corrections import Corrections
 from edge.daemon.web.errors import JSON, HttpError, busy
-from edge.daemon.web.images import MAX_UPLOAD_BYTES, Frames, Uploads
+from edge.daemon.web.images import MAX_UPLOAD_BYTES, Frames, Uploads, sheet
 from edge.daemon.web.metrics import CONTENT_TYPE, Metrics
 from edge.daemon.web.openapi import document
 from edge.errors import UsageError
@@ -72,6 +72,7 @@ class Api:
             "/api/health": {"GET": self.health},
             "/api/latest": {"GET": self.latest},
             "/api/readings": {"GET": self.readings},
+            "/api/glyphs.png": {"GET": self.glyphs},
             "/api/live": {"GET": self.live},
             "/api/frame.jpg": {"GET": self.frame},
             "/api/read": {"POST": self.read},
@@ -130,7 +131,35 @@ class Api:
             found += batch
             size += sum(len(json.dumps(record)) for record in batch)
             more = len(batch) == wanted
-        return json_response({"readings": found, "next": found[-1]["sequence"] if found and more else None})
+        corrected = self._daemon.store.corrected_between(found[-1]["sequence"], found[0]["sequence"]) if found else {}
+        return json_response(
+            {
+                "readings": found,
+                "corrections": {
+                    str(record["sequence"]): [correction._asdict() for correction in corrected[record["sequence"]]]
+                    for record in found
+                    if record["sequence"] in corrected
+                },
+                "next": found[-1]["sequence"] if found and more else None,
+            }
+        )
+
+    def glyphs(self, request: Request) -> Response:
+        sequence = _number(request, "sequence", 0, LARGEST_NUMBER)
+        if sequence is None:
+            raise UsageError("sequence is missing: of which reading?")
+        shown = self._first_said(self._record(sequence), None)
+        glyphs = self._daemon.store.glyphs(shown["sequence"])
+        if glyphs is None:
+            raise HttpError(HTTPStatus.GONE, f"the glyphs of reading {sequence} are no longer kept")
+        return Response(sheet(glyphs), content_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
+
+    def _record(self, sequence: int) -> Record:
+        """Raises HttpError where there is none of this sequence."""
+        found = self._daemon.store.readings(after=sequence - 1, before=sequence + 1, limit=1)
+        if not found:
+            raise HttpError(HTTPStatus.NOT_FOUND, f"there is no reading {sequence}")
+        return found[0]
 
     def live(self, request: Request) -> Response:
         after = _number(request, "after", 0, LARGEST_NUMBER)
@@ -219,31 +248,45 @@ class Api:
 
     def correct(self, request: Request) -> Response:
         said = _json_object(request)
-        check_keys(said, ("sequence", "field", "text"), "")
+        check_keys(said, ("sequence", "field", "text", "glyphs"), "")
         sequence, field, text = said.get("sequence"), said.get("field"), said.get("text")
+        has_glyphs = said.get("glyphs", True)
         if type(sequence) is not int or not 0 <= sequence <= LARGEST_NUMBER:
             raise UsageError("sequence is the number of a reading")
         if not isinstance(text, str):
             raise UsageError("text is what should have been read; put ? for what is no digit")
         if field is not None and not isinstance(field, str):
             raise UsageError("field is the name of a field, or null for the whole reading")
+        if type(has_glyphs) is not bool:
+            raise UsageError("glyphs is true, or false where the text has more or fewer digits than were read")
         store, classifier = self._daemon.store, self._daemon.reader.classifier
-        found = store.readings(after=sequence - 1, before=sequence + 1, limit=1)
-        if not found:
-            raise HttpError(HTTPStatus.NOT_FOUND, f"there is no reading {sequence}")
+        record = self._record(sequence)
         corrections = Corrections(self._daemon.state, classifier.labels, classifier.none_index)
         with self._correcting:
-            right = corrections.labels_of(found[0], field, text)
-            glyphs = store.glyphs(sequence)
-            if glyphs is None and right:
-                raise HttpError(HTTPStatus.GONE, f"the glyphs of reading {sequence} are no longer kept")
-            if glyphs is not None:
-                corrections.keep(found[0]["id"], glyphs, right)
+            right = []
+            if has_glyphs:
+                shown = self._first_said(record, field)
+                right = corrections.labels_of(shown, field, text)
+                glyphs = store.glyphs(shown["sequence"])
+                if glyphs is None and right:
+                    raise HttpError(HTTPStatus.GONE, f"the glyphs of reading {sequence} are no longer kept")
+                if glyphs is not None:
+                    corrections.keep(shown["id"], glyphs, right)
+            else:
+                corrections.check(record, field, text)
             try:
                 store.correct(sequence, text, field)
             except KeyError:  # deleted a moment ago
                 raise HttpError(HTTPStatus.NOT_FOUND, f"there is no reading {sequence}") from None
         return json_response({"sequence": sequence, "field": field, "text": text, "glyphs": len(right)})
+
+    def _first_said(self, record: Record, field: str | None) -> Record:
+        """The reading that a heartbeat says again: only its glyphs are kept."""
+        if record["event"] != "heartbeat":
+            return record
+        before = self._daemon.store.readings(before=record["sequence"], event="reading", limit=1)
+        same = [reading for reading in before if _text_of(reading, field) == _text_of(record, field)]
+        return same[0] if same else record
 
     def _watched(self) -> Watched:
         return parse_watched(self._daemon.form_text())
@@ -295,6 +338,13 @@ def _fields_as_toml(said: Mapping[str, Any]) -> str:
     size, deskew = said.get("size"), said.get("deskew")
     fields = tuple(field_of(entry, place) for place, entry in enumerate(listed, 1))
     return watched_as_toml(Watched(fields, size, deskew))
+
+
+def _text_of(record: Record, field: str | None) -> str | None:
+    """What a record says of a field, None where it has none of that name; or of all of it."""
+    if field is None:
+        return str(record["text"])
+    return next((said["text"] for said in record["fields"] if said["name"] == field), None)
 
 
 @contextmanager

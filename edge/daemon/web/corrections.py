@@ -66,6 +66,15 @@ class Corrections:
                 )
         return list(zip(places, right, strict=True))
 
+    def check(self, record: Record, field: str | None, text: str) -> None:
+        """Whether a text can stand in a record at all, with more or fewer digits than were read. Raises UsageError."""
+        if len(text) > LONGEST_TEXT:
+            raise UsageError(f"the text is longer than {LONGEST_TEXT} characters")
+        if field is not None and all(said["name"] != field for said in record["fields"]):
+            raise UsageError(f"this reading has no field '{field}'")
+        for line in text.splitlines():
+            self._parted(line)
+
     def _parted(self, line: str) -> list[str | None]:
         """The labels in a line: characters, or words where the model has labels of several characters."""
         single = all(len(label) == 1 for label in self._labels)

@@ -26,6 +26,8 @@ WIDTH_STEP = 160  # pixels: sizes are rounded up to this, so that a frame is enc
 MAX_WIDTH = 1920  # pixels
 KEPT_JPEGS = 8  # of the newest frames, in all sizes
 
+GLYPHS_A_ROW = 32
+
 MAX_UPLOAD_BYTES = 16_000_000
 MAX_JPEG_PIXELS = 25_000_000  # a telephone's 24 megapixels; decoded reduced
 MAX_OTHER_PIXELS = 12_000_000  # of 8 bits a channel: 48 MB with transparency, and as much on the way to a page
@@ -77,6 +79,17 @@ class Frames:
                 while len(self._made) > KEPT_JPEGS:
                     self._made.popitem(last=False)
             return self._made[key]
+
+
+def sheet(glyphs: Image) -> bytes:
+    """PNG of glyphs, uint8 (n, 28, 28), one beside the other, `GLYPHS_A_ROW` in a row."""
+    count, height, width = glyphs.shape
+    columns = min(count, GLYPHS_A_ROW)
+    rows = -(-count // columns)
+    cells = np.zeros((rows * columns, height, width), np.uint8)
+    cells[:count] = glyphs
+    picture = cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    return cv2.imencode(".png", picture)[1].tobytes()
 
 
 def _encoded(image: Image, width: int, height: int) -> bytes:

@@ -102,6 +102,11 @@ SCHEMAS: Part = {
     "Readings": _object(
         {
             "readings": _list(_ref("Record")),
+            "corrections": {
+                "type": "object",
+                "additionalProperties": _list(_ref("Said")),
+                "description": "What people said stands there instead, by the reading's sequence, the newest last",
+            },
             "next": {**_nullable(INTEGER), "description": "What to give as `before` for the next page"},
         }
     ),
@@ -151,13 +156,18 @@ SCHEMAS: Part = {
     ),
     "FormField": _object(_FORM_FIELD, optional=tuple(name for name in _FORM_FIELD if name not in ("name", "box"))),
     "Form": _object(_FORM, optional=("editable", "size", "deskew")),
+    "Said": _object({"field": _nullable(TEXT), "text": TEXT, "time": _nullable(TIME)}),
     "Correction": _object(
         {
             "sequence": INTEGER,
             "field": {**_nullable(TEXT), "description": "A field's name; null, or left out, for the whole reading"},
             "text": {**TEXT, "description": "What should have been read, a label a digit; ? for what is no digit"},
+            "glyphs": {
+                **FLAG,
+                "description": "true unless said; false keeps the text alone, which then may have more or fewer digits",
+            },
         },
-        optional=("field",),
+        optional=("field", "glyphs"),
     ),
     "Corrected": _object({"sequence": INTEGER, "field": _nullable(TEXT), "text": TEXT, "glyphs": INTEGER}),
     "Done": _object({"ok": FLAG}),
@@ -255,6 +265,15 @@ def _paths() -> Part:
                     _query("event", {"type": "string", "enum": ["reading", "heartbeat"]}, "Of this kind"),
                 ],
                 "responses": _answers("A page of them", _json("Readings")),
+            }
+        },
+        "/api/glyphs.png": {
+            "get": {
+                "summary": "What the network saw of a reading's digits, in their order, 32 in a row of 28 pixels each",
+                "parameters": [_query("sequence", number, "Of the reading")],
+                "responses": _answers(
+                    "PNG", _content("image/png", TEXT), _404="No such reading", _410="They are no longer kept"
+                ),
             }
         },
         "/api/live": {

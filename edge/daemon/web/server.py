@@ -79,6 +79,7 @@ class Server:
         self._listen, self._wanted_port = listen, port
         self._admit, self._headers, self._on_stop = admit, headers, on_stop
         self._stopping = False
+        self._waking = threading.Lock()  # of stop(), until the thread knows
         self._patience = STOP_SECONDS / 2
         self._thread: threading.Thread | None = None
         self._server: _Listener | None = None
@@ -122,12 +123,13 @@ class Server:
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Listens no more; a request that takes longer than this many seconds gets no answer."""
-        self._stopping = True
         self._patience = timeout / 2
         self._on_stop()
-        if self._server is None or self._thread is None:
-            return
-        self._server.pull_trigger()
+        with self._waking:
+            self._stopping = True
+            if self._server is None or self._thread is None:
+                return
+            self._server.pull_trigger()
         self._thread.join(timeout)
         self._server = self._thread = None
 
@@ -140,7 +142,10 @@ class Server:
                 log.warning("http: %s", error.strerror or error)
                 time.sleep(LOOK_SECONDS)
         server.task_dispatcher.shutdown(timeout=self._patience)
-        wasyncore.close_all(server.connections)
+        with (
+            self._waking
+        ):  # what it is woken by is closed: nobody may write to that any more, nor to what comes after it
+            wasyncore.close_all(server.connections)
 
 
 def _listen(listen: str, port: int) -> socket.socket:

@@ -120,23 +120,24 @@ def _look_into(connection: sqlite3.Connection, found: Compared) -> dict[str, Rec
     found.corrupt += [line for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
     found.corrupt += [f"a row of {row[0]} points nowhere" for row in connection.execute("PRAGMA foreign_key_check")]
     stored: dict[str, Record] = {}
-    moments: set[tuple[str, float]] = set()
+    frames: set[tuple[str, float, str]] = set()
     glyphs = dict(connection.execute("SELECT sequence, count FROM glyphs").fetchall())
     expected = 1
     for sequence, text in connection.execute("SELECT sequence, record FROM readings ORDER BY sequence"):
         record = json.loads(text)
-        name, moment = record["id"], (record["clock"]["boot"], record["clock"]["monotonic"])
+        # By its moment alone it is not known: where the clock steps by a little, frames seem to be of another one.
+        name, frame = record["id"], (record["clock"]["boot"], record["clock"]["monotonic"], str(record["digits"]))
         if sequence != expected:
             found.lost.append(f"records {expected} to {sequence - 1} are not in the database")
         expected = sequence + 1
-        if name in stored or moment in moments:
+        if name in stored or frame in frames:
             found.doubled.append(f"{name} is there twice, or its frame is")
         if record["sequence"] != sequence or not name.endswith(f"-{sequence}"):
             found.corrupt.append(f"record {sequence} calls itself {name}")
         if record["event"] == "reading" and glyphs.get(sequence, 0) != len(record["digits"]):
             found.corrupt.append(f"record {sequence} has not all of its glyphs")
         stored[name] = record
-        moments.add(moment)
+        frames.add(frame)
     return stored
 
 

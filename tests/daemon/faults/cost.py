@@ -65,9 +65,12 @@ def main() -> int:
     parser.add_argument("--growth", type=float, default=600.0, metavar="SECONDS", help="at full speed; 0: not")
     parser.add_argument("--camera", choices=("synthetic", "stream"), default="stream", help="while it idles")
     parser.add_argument("--when", choices=("interval", "change"), default="interval", help="it reads, while it idles")
+    parser.add_argument(
+        "--hold", type=float, default=HOLD_SECONDS, metavar="SECONDS", help="the same number is shown (0.5: none twice)"
+    )
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()
-    found = {"idle": idle(options.idle, options.camera, options.when)}
+    found = {"idle": idle(options.idle, options.camera, options.when, options.hold)}
     if options.growth:
         found["growth"] = growth(options.growth)
     if options.json:
@@ -75,11 +78,11 @@ def main() -> int:
     return 0 if all(part["within"] for part in found.values()) else 1
 
 
-def idle(seconds: float, kind: str, when: str) -> dict[str, object]:
+def idle(seconds: float, kind: str, when: str, hold: float) -> dict[str, object]:
     """Two frames a second of 640 by 480, HTTP and MQTT on, nobody looks; the number changes now and then."""
     with (
         tempfile.TemporaryDirectory(prefix="edge-digits-cost-") as name,
-        Camera(rate=IDLE_RATE, show=_meter()) as camera,
+        Camera(rate=IDLE_RATE, show=_meter(hold)) as camera,
     ):
         folder = Path(name)
         with Broker(folder) as broker, Subscriber(broker, "cost/reading"):
@@ -108,14 +111,14 @@ def idle(seconds: float, kind: str, when: str) -> dict[str, object]:
     split["everything"] = 1000 * (after.seconds - before.seconds) / frames
     a_record = written / records if records else 0.0
     print(f"idle, {kind} camera, {SIZE[0]}x{SIZE[1]}, {IDLE_RATE:g} frames/s, HTTP and MQTT on, {passed:.0f} s:")
-    print(f"  {read:.0f} frames read, for when = {when}")
+    print(f"  {read:.0f} frames read, for when = {when} and a new number every {hold:g} s")
     print(f"  {percent:.2f} % of one core (aim: {MOST_PERCENT:g}), {memory:.1f} MB resident (aim: {MOST_MEGABYTES:g})")
     print("  a frame, ms: " + ", ".join(f"{step} {spent:.1f}" for step, spent in split.items()))
     print("  by thread, ms of processor a frame: " + ", ".join(f"{1000 * s / frames:.2f}" for s in threads if s > 0))
     beats, a_day = HEARTBEATS * a_record / 1e6, written / passed * DAY_SECONDS / 1e6
     print(
         f"  {records} records, {a_record / 1000:.1f} kB written to the disk for each: {beats:.1f} MB a day where "
-        f"nothing changes, {a_day:.0f} MB a day with a new number every {HOLD_SECONDS:.0f} s"
+        f"nothing changes, {a_day:.0f} MB a day with a new number every {hold:g} s"
     )
     return {
         "camera": kind, "when": when,
@@ -125,14 +128,14 @@ def idle(seconds: float, kind: str, when: str) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _meter() -> Callable[[float], bytes]:
+def _meter(hold: float) -> Callable[[float], bytes]:
     """What the camera shows at a moment."""
     sheet = Sheet((SIZE[0], SIZE[1]))
     files = [
         [jpeg(sheet.picture((place + noise / NOISES) * STEP_SECONDS)) for noise in range(NOISES)]
         for place in range(1, NUMBERS + 1)
     ]
-    return lambda moment: files[int(moment / HOLD_SECONDS) % NUMBERS][int(moment * IDLE_RATE) % NOISES]
+    return lambda moment: files[int(moment / hold) % NUMBERS][int(moment * IDLE_RATE) % NOISES]
 
 
 def growth(seconds: float) -> dict[str, object]:

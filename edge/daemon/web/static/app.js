@@ -14,7 +14,7 @@ const LATEST_MS = 2000; // between two looks for a new record
 const HEALTH_MS = 5000;
 const FIELDS_MS = 30_000; // someone else may have saved other fields
 
-const correction = new Correction();
+const correction = new Correction({ onCorrected: () => history.refresh().catch(() => {}) });
 const history = new History({ onChoose: (record) => correction.open(record) });
 const editor = new FieldEditor({
   onChange: () => {

@@ -4,6 +4,8 @@ import { send } from "./api.js";
 import { announce, byId, element, percent, say, when } from "./words.js";
 
 const UNSURE = 0.8;
+const GLYPH = 28; // pixels of a digit's picture, on a sheet with
+const A_ROW = 32; // of them in a row
 const REFUSED = "?";
 
 /** Whether the middle of a digit lies in a box. */
@@ -13,7 +15,9 @@ function inside([x, y, width, height], [left, top, w, h]) {
 }
 
 export class Correction {
-  constructor() {
+  /** onCorrected: called when a correction is kept. */
+  constructor({ onCorrected }) {
+    this._onCorrected = onCorrected;
     this._dialog = byId("correct");
     this._text = byId("correct-text");
     this._choice = byId("correct-field");
@@ -34,6 +38,8 @@ export class Correction {
   /** Opens the dialog for a record. */
   open(record) {
     this._record = record;
+    this._glyphs = null;
+    this._loadGlyphs(record);
     const names = record.fields.map(({ name }) => name);
     const options = names.map((name) => element("option", { value: name, text: name }));
     this._choice.replaceChildren(...options, element("option", { value: "", text: "the whole text" }));
@@ -41,6 +47,34 @@ export class Correction {
     byId("correct-when").textContent = `Reading ${record.sequence}, ${when(record)}`;
     this._dialog.showModal();
     this._begin();
+  }
+
+  /** The pictures of the digits, where they are kept. */
+  _loadGlyphs(record) {
+    const sheet = new Image();
+    sheet.addEventListener("load", () => {
+      if (this._record !== record) return;
+      this._glyphs = sheet;
+      this._drawTiles();
+    });
+    sheet.src = `/api/glyphs.png?sequence=${record.sequence}`;
+  }
+
+  /** A digit as the network saw it; its number counts all digits of the record. */
+  _glyph(number) {
+    const canvas = element("canvas", { width: GLYPH, height: GLYPH });
+    const [x, y] = [(number % A_ROW) * GLYPH, Math.floor(number / A_ROW) * GLYPH];
+    canvas.getContext("2d").drawImage(this._glyphs, x, y, GLYPH, GLYPH, 0, 0, GLYPH, GLYPH);
+    return canvas;
+  }
+
+  /** Whether the text is about the digits that were read: as many characters as digits. */
+  get _fits() {
+    const { digits } = this._part;
+    const typed = this._text.value.trim();
+    // A model may have labels of several characters; those stand apart.
+    const words = digits.some(({ label }) => label?.length > 1);
+    return (words ? typed.split(/\s+/) : [...typed.replace(/\s/g, "")]).length === digits.length;
   }
 
   /** What is corrected: the digits of a field or all, with their text as read. */
@@ -73,12 +107,14 @@ export class Correction {
         const kind = now !== read ? "changed" : read === REFUSED || digit?.confidence < UNSURE ? "unsure" : "";
         const small = now !== read ? `read ${read}` : digit ? percent(digit.confidence) : "";
         const tile = element("span", { className: `tile ${kind}` });
+        if (this._glyphs && digit) tile.append(this._glyph(this._record.digits.indexOf(digit)));
         tile.append(element("b", { text: now }), element("small", { text: small }));
         return tile;
       });
       return element("div", { className: "tiles-line" }, ...tiles);
     });
     byId("correct-digits").replaceChildren(...lines);
+    byId("correct-more").hidden = this._fits || !this._text.value.trim();
   }
 
   async _send() {
@@ -87,9 +123,11 @@ export class Correction {
     say(byId("correct-error"), "");
     try {
       const body = { sequence: this._record.sequence, field: this._part.field, text: this._text.value.trim() };
+      if (!this._fits) body.glyphs = false;
       await send("POST", "/api/correct", body);
       this._dialog.close();
-      announce("Thank you: kept for the next training.");
+      announce(this._fits ? "Thank you: kept for the next training." : "Thank you: the right text is kept.");
+      this._onCorrected();
     } catch (error) {
       say(byId("correct-error"), error.message);
     } finally {

@@ -47,6 +47,7 @@ export class History {
     this._plot = new Plot();
     this._records = []; // newest first
     this._items = new Map(); // by the record's id
+    this._corrected = new Map(); // what to say of a reading that was corrected, by its sequence
     this._next = null;
     this._limit = FIRST;
     this._choice = null;
@@ -59,12 +60,28 @@ export class History {
 
   /** Asks for the newest readings; raises what `get` does. */
   async refresh() {
-    const { readings, next } = await get("/api/readings", { limit: PAGE });
+    const { readings, corrections, next } = await get("/api/readings", { limit: PAGE });
+    this._note(corrections);
     const oldest = readings.at(-1)?.sequence ?? 0;
     const kept = this._records.filter(({ sequence }) => sequence < oldest);
     const joined = kept.length > 0 && kept[0].id.split("-")[0] === readings[0]?.id.split("-")[0];
     if (!joined) this._next = next;
     this._show(joined ? [...readings, ...kept] : readings);
+  }
+
+  /** What people said stands there instead: those readings are shown anew. */
+  _note(corrections = {}) {
+    for (const [sequence, said] of Object.entries(corrections)) {
+      const last = new Map(said.map(({ field, text }) => [field, field ? `${field} = ${text}` : text]));
+      const text = `corrected: ${[...last.values()].join(", ").replaceAll("\n", " / ")}`;
+      if (this._corrected.get(Number(sequence)) === text) continue;
+      this._corrected.set(Number(sequence), text);
+      for (const [id, item] of this._items) {
+        if (item.dataset.sequence !== sequence) continue;
+        item.remove();
+        this._items.delete(id);
+      }
+    }
   }
 
   async _more() {
@@ -73,7 +90,8 @@ export class History {
     if (this._records.length >= this._limit || this._next === null) return this._show(this._records);
     button.disabled = true;
     try {
-      const { readings, next } = await get("/api/readings", { limit: PAGE, before: this._next });
+      const { readings, corrections, next } = await get("/api/readings", { limit: PAGE, before: this._next });
+      this._note(corrections);
       this._next = next;
       this._show([...this._records, ...readings]);
     } catch {
@@ -106,6 +124,8 @@ export class History {
     const button = element("button", { type: "button", title: "Correct this reading" }, summary(record), time);
     const why = reasons(record);
     if (why) button.append(element("span", { text: why, className: "why" }));
+    const corrected = this._corrected.get(record.sequence);
+    if (corrected) button.append(element("span", { text: corrected, className: "corrected" }));
     button.addEventListener("click", () => this._onChoose(record));
     return element("li", { className: unchanged ? "heartbeat" : "", "data-sequence": record.sequence }, button);
   }
