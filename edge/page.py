@@ -193,12 +193,9 @@ def _padded(image: Image, scale: int) -> Image:
 
 
 def enlarged(small: Image, scale: int, shape: tuple[int, ...]) -> Image:
-    """What was reduced by that scale, at its own size: of that shape.
-
-    Exactly: else it comes out up to three levels otherwise on ARM, and brighter on average.
-    """
+    """What was reduced by that scale, at its own size: of that shape."""
     size = (small.shape[1] * scale, small.shape[0] * scale)
-    return as_image(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR_EXACT)[: shape[0], : shape[1]])
+    return as_image(cv2.resize(small, size, interpolation=cv2.INTER_LINEAR)[: shape[0], : shape[1]])
 
 
 def _paper(small: Image, reach: int) -> Image:

@@ -112,9 +112,7 @@ def _with_min_stroke(mask: Image, binary: Image, missing: float) -> Image:
 
 def _shrink(mask: Image, scale: float) -> Image:
     size = (max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale)))
-    # Exactly: on ARM, INTER_LINEAR comes out otherwise.
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR_EXACT
-    return np.asarray(cv2.resize(mask, size, interpolation=method), np.uint8)
+    return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR), np.uint8)
 
 
 def _centred(digit: Image) -> Image:

@@ -209,7 +209,7 @@ def _flattened(small: Image) -> Image | None:
     low, high = cv2.minMaxLoc(level)[:2]
     if high - low <= FLAT_SPREAD * max(_span(small), 1):
         return None
-    level = cv2.resize(level, small.shape[::-1], interpolation=cv2.INTER_LINEAR_EXACT)
+    level = cv2.resize(level, small.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return as_image(cv2.addWeighted(small, 1, level, -1, 128))
 
 
@@ -225,7 +225,7 @@ def _paper_levels(small: Image, shape: tuple[int, ...]) -> Image:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     closed = cv2.morphologyEx(cv2.medianBlur(small, 3), cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
     smooth = cv2.blur(closed, (_odd(reach // 2), _odd(reach // 2)), borderType=cv2.BORDER_REPLICATE)
-    return as_image(cv2.resize(smooth, shape[::-1], interpolation=cv2.INTER_LINEAR_EXACT))
+    return as_image(cv2.resize(smooth, shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _ramp(depth: Image) -> Image | None:
