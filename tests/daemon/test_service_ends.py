@@ -11,9 +11,9 @@ import pytest
 from edge.daemon import cameras
 from edge.daemon.service import Service
 from edge.daemon.settings import DeviceSettings, HttpSettings, MqttSettings, Settings
-from edge.errors import PictureError
 from edge.daemon.store import StoreError
 from edge.daemon.web.server import Server
+from edge.errors import PictureError
 from tests.daemon.broker import free_port
 from tests.daemon.sinks import record_of
 
