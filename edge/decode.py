@@ -293,7 +293,8 @@ def _opaque(pixels: Image) -> Image:
     for rows in _strips(pixels):
         colour, alpha = _parted(pixels[rows])
         weight = alpha if colour.ndim == 2 else cv2.cvtColor(alpha, cv2.COLOR_GRAY2BGR)
-        over = cv2.multiply(colour, weight, scale=1 / 255)
+        # OpenCV's own scaled product is cut off on ARM, not rounded.
+        over = cv2.convertScaleAbs(cv2.multiply(colour, weight, dtype=cv2.CV_16U), alpha=1 / 255)
         frame[rows] = cv2.add(over, cv2.bitwise_not(weight)) if background else over
     return frame
 

@@ -161,7 +161,7 @@ def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
     for channel, level in zip(cv2.split(frame), cv2.split(paper), strict=True):
         # In a dark channel a grey level would count for much: there it is compared with less of the paper's.
         least = cv2.max(level, darkest)
-        expected = cv2.multiply(light, cv2.divide(level, least, scale=255), scale=1 / 255)
+        expected = _part(as_image(light), as_image(cv2.divide(level, least, scale=255)))
         strayed = as_image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
     by_grey = cv2.absdiff(light, np.full_like(light, HALF))
     return tuple(as_image(cv2.convertScaleAbs(part, alpha=255 / HALF)) for part in (strayed, by_grey))  # type: ignore[return-value]
@@ -219,6 +219,11 @@ def _is_chalk(small: Image) -> bool:
 def _depth(grey: Image, paper: Image) -> Image:
     below = cv2.subtract(paper, grey)
     return as_image(cv2.divide(below, paper, dst=below, scale=255))
+
+
+def _part(image: Image, share: Image) -> Image:
+    """An image times 255ths, rounded. On ARM, OpenCV's own scaled product is cut off instead."""
+    return as_image(cv2.convertScaleAbs(cv2.multiply(image, share, dtype=cv2.CV_16U), alpha=1 / 255))
 
 
 def _inverse(grey: Image) -> Image:
