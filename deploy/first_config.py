@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LOOK_SECONDS = 30  # libcamera, on a slow card, the first time
+LOOK_SECONDS = 90  # libcamera, on a slow card, the first time: it took over 30 on an emulated board
 
 # VIDIOC_QUERYCAP and its flags: linux/videodev2.h
 QUERYCAP = 0x80685600
@@ -38,7 +38,10 @@ def picamera() -> tuple[str, str] | None:
         asked = [sys.executable, "-I", "-c", LIST_CAMERAS]
         quiet = os.environ | {"LIBCAMERA_LOG_LEVELS": "*:ERROR"}
         said = subprocess.run(asked, env=quiet, capture_output=True, text=True, timeout=LOOK_SECONDS).stdout
-    except (OSError, subprocess.TimeoutExpired):
+    except subprocess.TimeoutExpired:
+        print(f"the camera module did not answer in {LOOK_SECONDS} seconds: it is left out", file=sys.stderr)
+        return None
+    except OSError:
         return None
     found = re.search(r"^edge-digits (\d+) (.*)$", said, re.MULTILINE)
     return (found[1], found[2]) if found else None
