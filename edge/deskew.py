@@ -115,13 +115,16 @@ def _mapped(matrix: Floats, points: Floats) -> Floats:
 # The page's outline
 
 
-def find_page(frame: Image) -> Floats:
+def find_page(frame: Image, side: int = OUTLINE_SIDE) -> Floats:
     """The corner quad of a bright page on a darker desk, or of a dark page on a brighter one.
 
     A corner may lie a little outside the frame as long as most of both its sides is seen. Raises PictureError where
     no quad has a step in brightness or colour all around.
+
+    side: pixels, longer side of the copy in which it is looked for: a smaller one is faster, and its corners are less
+    exact.
     """
-    copy, scale = _reduced(frame, OUTLINE_SIDE)
+    copy, scale = _reduced(frame, side)
     best: tuple[float, Floats] | None = None
     for plane in _planes(copy):
         quads = [_clockwise(quad) for quad in _quads_by_area(plane) + _quads_by_edges(plane)]

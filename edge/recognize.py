@@ -67,6 +67,7 @@ WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, hi
 WIDE_SAME = 0.5  # of its box: something as large was found by the closer look already
 
 LEAST_SURE = 4  # digits that a page has before their height says what is too large to be one
+HIGHEST_BAR = 1.5  # of the highest of them: a bar higher than this is no digit
 GIANT = 5.0  # of their median height: what is higher is a line of the page, or its edge
 LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
 
@@ -141,7 +142,7 @@ def read_page(
             depth, turn = levelled(depth, tilt)
             parts = _parts(depth, smallest)
 
-    found = _candidates(parts, candidate)
+    found = _without_lines(_candidates(parts, candidate), bar)
     if network is None:
         found = _split(found, candidate)
     else:
@@ -161,7 +162,7 @@ def read_page(
         found = _with_wide(
             found, _judged(_without_faint(_candidates(thick, candidate)), thick, threshold, bar), threshold
         )
-    found = _without_surroundings(found)
+    found = _without_lines(_without_surroundings(found), bar)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
         back = back @ np.vstack([cv2.invertAffineTransform(turn), (0, 0, 1)])
@@ -366,6 +367,18 @@ def _without_faint(found: list[Candidate]) -> list[Candidate]:
     reached = np.cumsum(inks[order])
     usual = depths[order][int(np.searchsorted(reached, DEEP_PART * reached[-1]))]
     return [c for c in found if c.depth >= FAINT * usual]
+
+
+def _without_lines(found: list[Candidate], bar: int | None) -> list[Candidate]:
+    """The candidates without bars far higher than any digit of the page: lines that were not level, or pieces of them.
+
+    bar: index of the label of the digit that is but a bar, None where there is no such label.
+    """
+    sure = [c.region.height for c in found if c.confidence >= SURE and c.label != bar]
+    if len(sure) < LEAST_SURE:
+        return found
+    most = HIGHEST_BAR * max(sure)
+    return [c for c in found if c.label != bar or c.region.height <= most]
 
 
 def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
