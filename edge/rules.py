@@ -346,21 +346,11 @@ def _usual(heights: Floats) -> float:
 def _angle(net: Image, mask: Image) -> float:
     """By how many degrees lines are turned clockwise: where the projections on both axes are the sharpest.
 
-    Only what is thin counts: on a desk around the sheet, shadows and the wood's grain would be more than all lines.
-
     net: uint8 (h', w'), a reduced copy of the ink, enough for the first guess. mask: uint8 (h, w), all of it.
     """
-    thickest = max(THIN, round(THICKEST_RULE * max(mask.shape)))
-    coarse = _sharpest(
-        _thin(net, thickest // LOOK_SCALE), np.arange(-MAX_ANGLE, MAX_ANGLE + COARSE_STEP / 2, COARSE_STEP)
-    )
+    coarse = _sharpest(net, np.arange(-MAX_ANGLE, MAX_ANGLE + COARSE_STEP / 2, COARSE_STEP))
     low, high = max(-MAX_ANGLE, coarse - FINE_REACH), min(MAX_ANGLE, coarse + FINE_REACH)
-    return _sharpest(_thin(mask, thickest), np.arange(low, high + FINE_STEP / 2, FINE_STEP))
-
-
-def _thin(mask: Image, thickest: int) -> Image:
-    """The ink that is no thicker than so many pixels in one direction."""
-    return as_image(cv2.subtract(mask, _opened(mask, np.ones((thickest + 1, thickest + 1), np.uint8))))
+    return _sharpest(mask, np.arange(low, high + FINE_STEP / 2, FINE_STEP))
 
 
 def _sharpest(mask: Image, angles: Floats) -> float:

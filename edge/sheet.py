@@ -1,4 +1,4 @@
-"""Leave out the desk that a sheet of paper lies on: its grain and its edges are no writing, and cost as much to read."""
+"""Leave out the desk that a sheet of paper lies on: its grain is no writing, and costs as much to read."""
 
 import cv2
 import numpy as np
