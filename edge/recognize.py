@@ -32,7 +32,7 @@ LEAST_TILTED = 3  # regions tell a page's tilt
 
 SURE = 0.9  # confidence at which a region of usual proportions is a digit, and not tried to be split
 DOUBT = 0.98  # confidence below which the line network is asked, where there is one
-WIDE = 1.3  # of its height: a wider region is tried to be split however sure
+WIDE = 1.0  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 UNLIKELY = 0.1  # confidence below which a glyph is no digit by itself
 NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
@@ -195,6 +195,8 @@ def _looked_at(
     doubtful = [c for c in wholes if everything or _is_doubtful(c, DOUBT)][:MOST_LOOKED_AT]
     if not doubtful:
         return wholes
+    if not everything:
+        doubtful = _with_neighbours(doubtful, wholes)[:MOST_LOOKED_AT]
     sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c, SURE)]
     seen = look([Doubt(c.region, c.depth) for c in doubtful], sure)
     held: dict[int | None, list[Seen]] = {}
@@ -220,6 +222,18 @@ def _looked_at(
             whole = candidate(_joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
     return found
+
+
+def _with_neighbours(doubtful: list[Candidate], wholes: list[Candidate]) -> list[Candidate]:
+    """The candidates in doubt with the rest of their lines: the line network is surer of a digit between whole ones."""
+    chosen = {id(c): c for c in doubtful}
+    rest = [c for c in wholes if id(c) not in chosen]
+    fresh = doubtful
+    while fresh:
+        fresh = [c for c in rest if any(_is_beside(c.region, d.region) for d in fresh)]
+        chosen |= {id(c): c for c in fresh}
+        rest = [c for c in rest if id(c) not in chosen]
+    return [c for c in wholes if id(c) in chosen]
 
 
 def _seen_as(glyph: Candidate, shares: Shares) -> Candidate:

@@ -65,6 +65,10 @@ GAP = 5  # pixels: gaps in faint sides up to this are bridged
 SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
 SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
 SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
+SMALL_BOX = 7.0  # pixels of the reduced copy
+LOOK_NEAR, LOOK_BAND = 0.75, 0.1  # pixels, and part of its other side: so near a side of a box lies the ink along it
+LOOK_BIN = 1.5  # pixels: gaps along it, where a drawn line steps to the next row, are no wider
+LOOK_COVER = 0.75  # of three of its sides is ink
 BOX_HULL = 0.9  # of the tightest rotated box is filled by the hull of a drawn one
 
 
@@ -314,11 +318,12 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     plain = heights[~nets & (heights * LOOK_SCALE >= smallest) & (areas >= 3)]
     if plain.size:
         nets |= drawn_thin((extent > NET_HEIGHTS * _usual(plain.astype(np.float64))) & ~nets)
-    open_ones = ~nets & (np.minimum(widths, heights) * LOOK_SCALE >= BOX_HEIGHTS * smallest)
+    open_ones = ~nets & (np.minimum(widths, heights) >= BOX_HEIGHTS * smallest / LOOK_SCALE)
     open_ones &= areas < BOX_FILL * (widths * heights)
+    least_box = BOX_HEIGHTS * smallest / LOOK_SCALE
     for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT].tolist():
         x, y, w, h, _ = stats[k].tolist()
-        nets[k] = _is_box((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8))
+        nets[k] = _is_box((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8), least_box)
     chosen = np.flatnonzero(nets) + 1
     if not chosen.size:
         return None
@@ -329,11 +334,28 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     return small if cv2.countNonZero(net) >= MIN_NET else None
 
 
-def _is_box(own: Image) -> bool:
-    """Whether the hull of a component fills the tightest box around it."""
-    hull = cv2.convexHull(cv2.findNonZero(own))
-    (_, sides, _) = cv2.minAreaRect(hull)
-    return min(sides) > 2 and cv2.contourArea(hull) >= BOX_HULL * sides[0] * sides[1]
+def _is_box(own: Image, least: float) -> bool:
+    """Whether the hull of a component fills the tightest box around it; for a small one, ink also runs along its sides.
+
+    own: uint8 (h, w). least: pixels, its smallest side. Of two digits that touch the hull fills that box, too, where they are a few pixels high on the copy.
+    """
+    points = cv2.findNonZero(own)
+    hull = cv2.convexHull(points)
+    middle, sides, angle = cv2.minAreaRect(hull)
+    if min(sides) + 1 < least or cv2.contourArea(hull) < BOX_HULL * sides[0] * sides[1]:
+        return False
+    if min(sides) >= SMALL_BOX:
+        return True
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    places = (points.reshape(-1, 2) - np.array(middle)) @ np.array([[cos, -sin], [sin, cos]])
+    covers = []
+    for axis in AXES:
+        length, height = sides[axis], sides[1 - axis]
+        bins = ((places[:, axis] / length + 0.5) * max(1, round(length / LOOK_BIN)) - 1e-6).clip(0).astype(np.int64)
+        for beyond in (places[:, 1 - axis], -places[:, 1 - axis]):
+            near = beyond >= height / 2 - max(LOOK_NEAR, LOOK_BAND * height)
+            covers.append(np.unique(bins[near]).size / max(1, round(length / LOOK_BIN)))
+    return sorted(covers)[1] >= LOOK_COVER
 
 
 def _usual(heights: Floats) -> float:
