@@ -36,7 +36,7 @@ WIDE = 1.0  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 UNLIKELY = 0.1  # confidence below which a glyph is no digit by itself
 NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
-MOST_LOOKED_AT = 400  # regions in doubt on a page: more is a texture, and would take seconds
+MOST_LOOKED_AT = 400  # regions on a page: more in doubt are a texture, and would take a second
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
 LEAST_ALONE = 0.75  # the same for a region that stands alone
@@ -192,11 +192,12 @@ def _looked_at(
     taken out of the page and strokes with them.
     """
     bar = values[int(BAR_LABEL)]
-    doubtful = [c for c in wholes if everything or _is_doubtful(c, DOUBT)][:MOST_LOOKED_AT]
+    doubtful = [c for c in wholes if _is_doubtful(c, DOUBT)]
+    if len(doubtful) > MOST_LOOKED_AT:
+        return [replace(c, shares=c.shares * NOT_SEEN) if _is_doubtful(c, DOUBT) else c for c in wholes]
+    doubtful = (wholes if everything else _with_neighbours(doubtful, wholes))[:MOST_LOOKED_AT]
     if not doubtful:
         return wholes
-    if not everything:
-        doubtful = _with_neighbours(doubtful, wholes)[:MOST_LOOKED_AT]
     sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c, SURE)]
     seen = look([Doubt(c.region, c.depth) for c in doubtful], sure)
     held: dict[int | None, list[Seen]] = {}
@@ -226,14 +227,23 @@ def _looked_at(
 
 def _with_neighbours(doubtful: list[Candidate], wholes: list[Candidate]) -> list[Candidate]:
     """The candidates in doubt with the rest of their lines: the line network is surer of a digit between whole ones."""
-    chosen = {id(c): c for c in doubtful}
-    rest = [c for c in wholes if id(c) not in chosen]
-    fresh = doubtful
-    while fresh:
-        fresh = [c for c in rest if any(_is_beside(c.region, d.region) for d in fresh)]
-        chosen |= {id(c): c for c in fresh}
-        rest = [c for c in rest if id(c) not in chosen]
-    return [c for c in wholes if id(c) in chosen]
+    if not doubtful:
+        return []
+    chosen = {id(c) for c in doubtful}
+    reached = np.array([id(c) in chosen for c in wholes])
+    left, top, width, height = _boxes(wholes).T
+    right, bottom = left + width, top + height
+    fresh = np.flatnonzero(reached)
+    while fresh.size:
+        near = np.zeros_like(reached)
+        for k in fresh:
+            higher, lower = np.maximum(height, height[k]), np.minimum(height, height[k])
+            gap = np.maximum(left, left[k]) - np.minimum(right, right[k])
+            common = np.minimum(bottom, bottom[k]) - np.maximum(top, top[k])
+            near |= (gap <= BESIDE_GAP * higher) & (common >= BESIDE_COMMON * lower) & (higher <= BESIDE_RATIO * lower)
+        fresh = np.flatnonzero(near & ~reached)
+        reached |= near
+    return [c for c, wanted in zip(wholes, reached.tolist(), strict=True) if wanted]
 
 
 def _seen_as(glyph: Candidate, shares: Shares) -> Candidate:

@@ -337,7 +337,8 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
 def _is_box(own: Image, least: float) -> bool:
     """Whether the hull of a component fills the tightest box around it; for a small one, ink also runs along its sides.
 
-    own: uint8 (h, w). least: pixels, its smallest side. Of two digits that touch the hull fills that box, too, where they are a few pixels high on the copy.
+    own: uint8 (h, w). least: pixels, its smaller side. Of two digits that touch the hull fills that box, too, where
+    they are a few pixels high on the copy.
     """
     points = cv2.findNonZero(own)
     hull = cv2.convexHull(points)
@@ -348,14 +349,14 @@ def _is_box(own: Image, least: float) -> bool:
         return True
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     places = (points.reshape(-1, 2) - np.array(middle)) @ np.array([[cos, -sin], [sin, cos]])
-    covers = []
+    covers: list[float] = []
     for axis in AXES:
         length, height = sides[axis], sides[1 - axis]
         bins = ((places[:, axis] / length + 0.5) * max(1, round(length / LOOK_BIN)) - 1e-6).clip(0).astype(np.int64)
         for beyond in (places[:, 1 - axis], -places[:, 1 - axis]):
             near = beyond >= height / 2 - max(LOOK_NEAR, LOOK_BAND * height)
             covers.append(np.unique(bins[near]).size / max(1, round(length / LOOK_BIN)))
-    return sorted(covers)[1] >= LOOK_COVER
+    return bool(sorted(covers)[1] >= LOOK_COVER)
 
 
 def _usual(heights: Floats) -> float:
