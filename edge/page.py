@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.segment import as_image
-from edge.sheet import find_sheet, on_paper
+from edge.sheet import find_sheet, of_sheet, without_desk
 
 Image = NDArray[np.uint8]
 
@@ -53,24 +53,24 @@ def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) 
     """How far each pixel lies below the paper, uint8 (h, w), in 255ths of the paper's level; light ink is turned dark.
 
     The second one shows strokes so wide that the first takes them for paper, and with them shadows; None where there
-    is no such thing. Of a sheet on a darker desk all that is not the sheet is paper.
+    is no such thing. Around a sheet that lies on a darker desk there is paper.
 
     grey: uint8 (h, w). preview: uint8 (h', w', 3) BGR, a small copy by which it is judged whether grey is enough; None
     for a grey picture. colour: gives uint8 (h, w, 3) BGR, called only where it is not.
     """
+    sheet = find_sheet(grey, reduced(grey, scale_to(grey, COARSE_COPY)))
+    if sheet is not None:
+        grey = without_desk(grey, sheet)
     depth, wide = _depth_of(grey)
-    sheet = None if wide is None else find_sheet(grey, wide, WIDE_DEPTH)
-    if sheet is not None and wide is not None:
-        depth, wide = on_paper(depth, sheet), as_image(cv2.bitwise_and(wide, sheet))
-        if preview is not None:
-            preview = on_paper(
-                preview, as_image(cv2.resize(sheet, preview.shape[1::-1], interpolation=cv2.INTER_NEAREST))
-            )
+    if sheet is not None and preview is not None:
+        small = cv2.resize(sheet, preview.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        preview = without_desk(preview, as_image(small))
     if preview is not None and _hides_in_grey(preview):
-        frame = colour()
-        if sheet is not None:
-            frame, grey = on_paper(frame, sheet), on_paper(grey, sheet)
+        frame = colour() if sheet is None else without_desk(colour(), sheet)
         depth = as_image(cv2.max(depth, _depth_in_colour(frame, grey)))
+    if sheet is not None:
+        depth = of_sheet(depth, sheet)
+        wide = None if wide is None else as_image(cv2.bitwise_and(wide, sheet))
     return depth, wide
 
 

@@ -10,22 +10,28 @@ from edge.segment import as_image
 
 Image = NDArray[np.uint8]
 
-RIM = 2  # pixels from the frame's edge: there it is looked whether the paper ends before
-DESK_PART = 0.5  # of that frame is so much darker than paper: a shadow or a wide stroke is not all around
+BRIGHT_PART = 0.2  # of the frame is a sheet, at least: the level that so much of it reaches is paper
+DESK_LEVEL = 0.7  # of that level: a desk is darker, and so is deep shade: around a patch of sunlight nothing is read
+DESK_PART = 0.5  # of the frame's edge is so dark: a shadow or a wide stroke is not all around
 OUTLINE_SIDE = 320  # pixels: longer side of the copy in which the outline is looked for
 INSIDE = 0.01  # of the sheet's size: so near its edge lie its shadow and the outline's error
+FILL_SCALE = 8  # the frame's side over that of the copy by which paper is continued over the desk
+FILL_REACH = 4  # that copy's longer side over the width over which paper is averaged
+FILL_LEAST = 5  # of 255 parts: where less than this of the surroundings is paper, it is the sheet's mean
 
 
-def find_sheet(grey: Image, depth: Image, deep: int) -> Image | None:
+def find_sheet(grey: Image, coarse: Image) -> Image | None:
     """uint8 (h, w): 255 on a sheet that lies on a darker desk; None where none does, or its outline is not seen whole.
 
-    grey: uint8 (h, w). depth: uint8 (h, w), how far each pixel lies below the paper, wide strokes and desks as well:
-    only where that is more than `deep` around the frame an outline is looked for.
+    grey: uint8 (h, w). coarse: uint8 (h', w'), a small copy that says whether the frame's edge is dark at all: only
+    there an outline is looked for.
     """
-    if min(grey.shape) <= 2 * RIM:
+    if min(coarse.shape) < 3:
         return None
-    border = np.concatenate([depth[RIM], depth[-1 - RIM], depth[:, RIM], depth[:, -1 - RIM]])
-    if np.count_nonzero(border > deep) < DESK_PART * border.size:
+    edge = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
+    flat = coarse.ravel()
+    paper = int(np.partition(flat, k := int((1 - BRIGHT_PART) * flat.size))[k])
+    if np.count_nonzero(edge < DESK_LEVEL * paper) < DESK_PART * edge.size:
         return None
     try:
         corners = find_page(grey, OUTLINE_SIDE)
@@ -33,15 +39,37 @@ def find_sheet(grey: Image, depth: Image, deep: int) -> Image | None:
         return None
     inside = np.zeros_like(grey)
     cv2.fillConvexPoly(inside, np.rint(corners).astype(np.int32), (255,))
-    if cv2.mean(grey, inside)[0] <= cv2.mean(grey, cv2.bitwise_not(inside))[0]:
+    if cv2.mean(grey, inside)[0] * DESK_LEVEL <= cv2.mean(grey, cv2.bitwise_not(inside))[0]:
         return None
     margin = 1 + round(INSIDE * float(np.sqrt(cv2.countNonZero(inside))))
     kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
     return as_image(cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)))
 
 
-def on_paper(image: Image, sheet: Image) -> Image:
-    """A picture, uint8 (h, w) or (h, w, 3), with paper as the sheet mostly is where its desk was: there is no edge."""
-    plain = np.empty_like(image)
-    plain[:] = cv2.mean(image, sheet)[: image.shape[2]] if image.ndim == 3 else cv2.mean(image, sheet)[0]
-    return as_image(cv2.copyTo(image, sheet, plain))
+def without_desk(image: Image, sheet: Image) -> Image:
+    """A picture, uint8 (h, w) or (h, w, 3), whose sheet goes on where its desk was, in the light that falls nearby.
+
+    sheet: uint8 (h, w), as `find_sheet` gives it.
+    """
+    height, width = sheet.shape
+    size = (max(1, width // FILL_SCALE), max(1, height // FILL_SCALE))
+    reach = max(size) // FILL_REACH | 1
+    # Paper alone counts: a cell that lies partly on the desk is as bright as its part of the sheet.
+    share = cv2.resize(sheet, size, interpolation=cv2.INTER_AREA)
+    lit = cv2.resize(cv2.copyTo(image, sheet, np.zeros_like(image)), size, interpolation=cv2.INTER_AREA)
+    near = cv2.blur(share.astype(np.float32), (reach, reach))
+    total = cv2.blur(lit.astype(np.float32), (reach, reach))
+    mean = cv2.mean(image, sheet)[: image.shape[2] if image.ndim == 3 else 1]
+    if image.ndim == 3:
+        near = near[..., None]
+    level = np.where(
+        near > FILL_LEAST, 255 * total / np.maximum(near, FILL_LEAST), mean if image.ndim == 3 else mean[0]
+    )
+    paper = cv2.resize(np.rint(level.clip(0, 255)).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
+    return as_image(cv2.copyTo(image, sheet, paper))
+
+
+def of_sheet(depth: Image, sheet: Image) -> Image:
+    """The depth, uint8 (h, w), with as much as paper has on average where its desk was."""
+    plain = np.full_like(depth, round(cv2.mean(depth, sheet)[0]))
+    return as_image(cv2.copyTo(depth, sheet, plain))
