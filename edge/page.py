@@ -58,10 +58,12 @@ def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) 
     grey: uint8 (h, w). preview: uint8 (h', w', 3) BGR, a small copy by which it is judged whether grey is enough; None
     for a grey picture. colour: gives uint8 (h, w, 3) BGR, called only where it is not.
     """
-    sheet = find_sheet(grey, reduced(grey, scale_to(grey, COARSE_COPY)))
+    copies = _copies(grey)
+    sheet = find_sheet(grey, copies[1])
     if sheet is not None:
         grey = without_desk(grey, sheet)
-    depth, wide = _depth_of(grey)
+        copies = _copies(grey)
+    depth, wide = _depth_of(grey, *copies)
     if sheet is not None and preview is not None:
         small = cv2.resize(sheet, preview.shape[1::-1], interpolation=cv2.INTER_NEAREST)
         preview = without_desk(preview, as_image(small))
@@ -132,12 +134,15 @@ def _hides_in_grey(preview: Image) -> bool:
     return cv2.countNonZero(deep) >= grey.size - int(DEEP * (grey.size - 1))
 
 
-def _depth_of(grey: Image) -> tuple[Image, Image | None]:
+def _copies(grey: Image) -> tuple[Image, Image]:
+    """A fine copy, its noise taken out, and a coarse one of that."""
+    fine = as_image(cv2.medianBlur(reduced(grey, scale_to(grey, FINE_COPY)), PAPER_SMOOTH))
+    return fine, reduced(fine, scale_to(fine, COARSE_COPY))
+
+
+def _depth_of(grey: Image, fine: Image, coarse: Image) -> tuple[Image, Image | None]:
     longer = max(grey.shape)
-    scale = scale_to(grey, FINE_COPY)
-    fine = as_image(cv2.medianBlur(reduced(grey, scale), PAPER_SMOOTH))
-    coarser = scale_to(fine, COARSE_COPY)
-    coarse = reduced(fine, coarser)
+    scale, coarser = scale_to(grey, FINE_COPY), scale_to(fine, COARSE_COPY)
     if _is_chalk(reduced(fine, 2)):
         grey, fine, coarse = _inverse(grey), _inverse(fine), _inverse(coarse)
     paper = _paper(fine, round(longer / FINE_REACH / scale) | 1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge import DigitReader
-from edge.page import COARSE_COPY, reduced, scale_to
+from edge.page import _copies
 from edge.sheet import find_sheet, without_desk
 from tests.edge.sheets import Sheet
 
@@ -38,7 +38,7 @@ def on_desk(sheet: np.ndarray, degrees: float, grain: float, level: float = 90.0
 
 
 def sheet_of(grey: np.ndarray) -> np.ndarray | None:
-    return find_sheet(grey, reduced(grey, scale_to(grey, COARSE_COPY)))
+    return find_sheet(grey, _copies(grey)[1])
 
 
 @pytest.fixture(scope="module")
