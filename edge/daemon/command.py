@@ -54,6 +54,15 @@ def run(options: argparse.Namespace, terminal: TextIO) -> int:
     if options.config is None:
         complain(terminal, "say which configuration: --config FILE; --example writes one to begin with")
         return WRONG_COMMAND_LINE
+    if options.check:
+        return _run(options, terminal, None)
+    # Before anything is loaded: systemd may ask for a reload while Python still imports, and SIGHUP would end it.
+    with _Signals() as signals:
+        return _run(options, terminal, signals)
+
+
+def _run(options: argparse.Namespace, terminal: TextIO, signals: "_Signals | None") -> int:
+    """signals: None for `--check`, which serves nothing."""
     settle_libraries()
     show_warnings(terminal)
     from edge.daemon.config import ConfigError, load_config
@@ -61,19 +70,19 @@ def run(options: argparse.Namespace, terminal: TextIO) -> int:
     try:
         settings = load_config(options.config)
         _check_parts(settings)
-        if options.check:
+        if signals is None:
             _check_files(settings)
     except ConfigError as error:
         for mistake in error.mistakes:
             complain(terminal, mistake)
         return WRONG_COMMAND_LINE
-    if options.check:
+    if signals is None:
         write(f"{options.config}: nothing wrong with it\n".encode("utf-8", "backslashreplace"))
         return ALL_ANSWERED
     from edge.daemon.store import StoreError
 
     try:
-        return _serve(settings, terminal)
+        return _serve(settings, terminal, signals)
     except StoreError as error:  # that passes, and systemd tries it again; after WRONG_COMMAND_LINE it does not
         complain(terminal, str(error))
         return SOME_FAILED
@@ -105,7 +114,7 @@ def _check_files(settings: "Settings") -> None:
         raise ConfigError(mistakes)
 
 
-def _serve(settings: "Settings", terminal: TextIO) -> int:
+def _serve(settings: "Settings", terminal: TextIO, signals: "_Signals") -> int:
     import cv2
 
     from edge.daemon import logs, systemd
@@ -114,16 +123,14 @@ def _serve(settings: "Settings", terminal: TextIO) -> int:
     _share_heap()
     logs.start_logging(terminal, settings.log.level)
     cv2.setNumThreads(1)  # one frame at a time: more threads would only take turns
-    signals = _Signals()
-    with signals:
-        service = Service(settings)
-        try:
-            service.start()
-            systemd.notify("READY=1", "STATUS=started")
-            status = _attend(service, signals)
-        finally:
-            systemd.notify("STOPPING=1")
-            service.stop()
+    service = Service(settings)
+    try:
+        service.start()
+        systemd.notify("READY=1", "STATUS=started")
+        status = _attend(service, signals)
+    finally:
+        systemd.notify("STOPPING=1")
+        service.stop()
     logging.shutdown()
     if service.is_stuck:
         # A thread is inside of a library that does not come back; Python would wait for it for ever.

@@ -18,7 +18,7 @@ import select
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from edge.daemon.live import FAILED, WORKING, Live
@@ -107,6 +107,7 @@ class Sink(ABC):
         self._live = live
         self._stop = threading.Event()
         self._deadline = 0.0
+        self._unsubscribe: Callable[[], None] = lambda: None
         self._registered = False
         self._succeeded = False
         self._given = self._moved = 0  # sequences: the last one acknowledged, and where the cursor is known to be
@@ -115,7 +116,7 @@ class Sink(ABC):
     def start(self) -> None:
         """Returns at once. What is recorded from now on will be handed over."""
         self._live.report(self.name, *self.at_start)
-        self._store.subscribe(self.wake.set)
+        self._unsubscribe = self._store.subscribe(self.wake.set)
         try:
             self._register()
         except EdgeDigitsError as error:  # the thread tries it again
@@ -126,6 +127,7 @@ class Sink(ABC):
         """Hands over what it can within so many seconds; the rest stays in the store for the next start."""
         self._deadline = time.monotonic() + timeout
         self._stop.set()
+        self._unsubscribe()
         self.wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout)

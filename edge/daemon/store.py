@@ -306,9 +306,17 @@ class Store:
             newest = max(newest, time)
         return newest, len(rows)
 
-    def subscribe(self, wake: Callable[[], None]) -> None:
-        """wake is called after each commit of a record, by the thread that added it: it has to be quick."""
-        self._wakes.append(wake)
+    def subscribe(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """wake is called after each commit of a record, by the thread that added it: it has to be quick.
+
+        What comes back ends that.
+        """
+        self._wakes = [*self._wakes, wake]  # another list: the thread that adds may be going through the old one
+
+        def end() -> None:
+            self._wakes = [other for other in self._wakes if other is not wake]
+
+        return end
 
     # Looking up
 

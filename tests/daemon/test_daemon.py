@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -122,6 +123,25 @@ def test_readings_come_out_on_standard_output_and_over_http_and_are_in_the_datab
         count = kept.execute("SELECT count(*) FROM readings").fetchone()[0]
     assert count >= latest["sequence"]
     assert not any("Traceback" in line for line in running.log)
+
+
+def test_a_reload_asked_for_while_it_still_loads_does_not_end_it(tmp_path) -> None:
+    running = Running(tmp_path)
+    of_process = Path(f"/proc/{running.process.pid}")
+    try:
+        while not _catches(of_process, signal.SIGHUP):
+            assert running.process.poll() is None, running.log
+        running.process.send_signal(signal.SIGHUP)
+        assert "cv2" not in (of_process / "maps").read_text(), "it was asked too late to tell"
+        running.until(lambda: len(running.lines) >= 1)
+    finally:
+        running.process.kill()
+        running.process.wait(10)
+
+
+def _catches(of_process: Path, number: signal.Signals) -> bool:
+    caught = re.search(r"^SigCgt:\s*(\w+)", (of_process / "status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 def test_systemd_hears_ready_the_watchdog_and_stopping(tmp_path) -> None:

@@ -52,6 +52,15 @@ def test_a_record_comes_back_completed_and_is_found_as_it_came_back(store: Store
     assert store.latest() == said and store.readings() == [said] and store.count() == 1
 
 
+def test_who_subscribed_is_woken_until_he_ends_it(store: Store) -> None:
+    woken: list[str] = []
+    ends = {name: store.subscribe(lambda name=name: woken.append(name)) for name in ("one", "other")}
+    store.add(record())
+    ends["one"]()
+    store.add(record())
+    assert woken == ["one", "other", "other"]
+
+
 def test_an_empty_store_has_nothing(store: Store) -> None:
     assert store.latest() is None and store.readings() == [] and store.count() == 0
     assert store.glyphs(1) is None and store.last_value("total") is None and store.corrections(1) == []

@@ -63,7 +63,7 @@ class Metrics(Collector):
         for event in ("reading", "heartbeat"):
             self._readings.labels(event)
         registry.register(self)
-        self._stop: Callable[[], None] | None = None
+        self._stops: list[Callable[[], None]] = []
         self._counts = False
 
     def start(self) -> None:
@@ -72,14 +72,13 @@ class Metrics(Collector):
             latest = self._daemon.store.latest()
             self._sequence = 0 if latest is None else latest["sequence"]
         self._counts = True
-        self._stop = self._daemon.live.listen(self._see)
-        self._daemon.store.subscribe(self._count_new)
+        self._stops = [self._daemon.live.listen(self._see), self._daemon.store.subscribe(self._count_new)]
 
     def stop(self) -> None:
         self._counts = False
-        if self._stop is not None:
-            self._stop()
-            self._stop = None
+        for stop in self._stops:
+            stop()
+        self._stops = []
 
     @property
     def rate(self) -> float:
