@@ -15,7 +15,8 @@ LOCKS := requirements/edge.txt requirements/edge-litert.txt requirements/edge-da
 # TensorFlow's wheels end at Python 3.12. 3.11 comes first: it is the only one with both runtimes of the device.
 WORKSTATION_PYTHONS = $(or $(PYTHON),python3.11 python3.12 python3)
 DEVICE_PYTHONS = $(or $(PYTHON),python3.11 python3 python3.13 python3.12 python3.14)
-PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --only-binary=:all:
+# A lock names all that is needed, and leaves out what is declared and never loaded ([tool.uv] in pyproject.toml).
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes --only-binary=:all:
 
 # $(call environment,FOLDER,PYTHONS,NEWEST MINOR VERSION,LOCK,WHAT IT IS): one line for people if it cannot be had.
 define environment

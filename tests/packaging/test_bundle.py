@@ -14,7 +14,7 @@ from deploy import bundle, first_config
 from edge.daemon.config import settings_of
 
 ROOT = Path(__file__).parents[2]
-LARGEST = {"debian12-aarch64": 55_000_000, "debian13-aarch64": 80_000_000, "debian12-x86_64": 80_000_000}  # bytes
+LARGEST = {"debian12-aarch64": 52_000_000, "debian13-aarch64": 74_000_000, "debian12-x86_64": 80_000_000}  # bytes
 RUNTIMES = {"debian12": "tflite_runtime", "debian13": "ai_edge_litert"}
 
 
@@ -63,6 +63,27 @@ def test_archive_holds_wheels_of_its_target_and_what_installs_them(out, target, 
 def test_the_sums_beside_the_archives_are_theirs(out, run):
     run("sha256sum", "--strict", "--quiet", "--check", "SHA256SUMS", cwd=out)
     assert len((out / "SHA256SUMS").read_text().splitlines()) == len(LARGEST)
+
+
+@pytest.mark.slow
+def test_the_guide_says_the_sizes_of_the_archives(out):
+    text = (ROOT / "docs/raspberry-pi.md").read_text()
+    for target in bundle.DEVICES:
+        (path,) = out.glob(f"*-{target.name}.tar.gz")
+        (row,) = re.findall(rf"^\| `{target.name}` .*\| (\d+) MB \| (\d+) MB \|$", text, re.MULTILINE)
+        assert abs(int(row[0]) - path.stat().st_size / 1e6) < 1
+        assert f"{row[0]} MB for" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("column", "target"), list(enumerate(bundle.DEVICES, start=1)))
+def test_the_guide_says_what_each_package_of_a_bundle_costs(column, target):
+    text = (ROOT / "docs/raspberry-pi.md").read_text().split("### What each package costs")[1].split("\n##")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")][1:]
+    sizes = {row[0]: float(row[column]) for row in rows if row[column].replace(".", "").isdigit()}
+    in_all = sizes.pop("in all")
+    assert sizes.keys() == bundle.locked(target.lock).keys() - {"pip"} | {"edge-digits"}
+    assert in_all == pytest.approx(sum(sizes.values()), abs=0.1 * len(sizes) / 2)
+    assert f"| {in_all:.0f} MB |" in (ROOT / "docs/raspberry-pi.md").read_text()
 
 
 @pytest.mark.slow

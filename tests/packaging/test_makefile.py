@@ -18,10 +18,8 @@ import pytest
 from tests.packaging.conftest import clean_environment
 
 ROOT = Path(__file__).parents[2]
-DEVICE_PACKAGES = {
-    "ai-edge-litert", "backports-strenum", "flatbuffers", "ml-dtypes", "numpy", "opencv-python-headless", "protobuf",
-    "tflite-runtime", "tqdm", "typing-extensions", "pip", "setuptools",
-}  # fmt: skip
+# The last two are what Python's own environments begin with.
+DEVICE_PACKAGES = {"ai-edge-litert", "numpy", "opencv-python-headless", "tflite-runtime", "pip", "setuptools"}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """`python -m train.bench`: runs the contestants and writes docs/benchmarks.json, BENCHMARKS.md and its plots.
 
-With --page the page alone is written anew, from the numbers of the last run.
+With --sizes only the environments are weighed anew, with --page the page alone is written anew; all else stays as the
+last run measured it.
 """
 
 import argparse
@@ -15,13 +16,15 @@ from train.data import DataError
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m train.bench", description="Measures Edge Digits beside what else there is.")
-    parser.add_argument("--page", action="store_true", help="only write BENCHMARKS.md, from docs/benchmarks.json")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--sizes", action="store_true", help="only weigh what is installed; times stay")
+    only.add_argument("--page", action="store_true", help="only write BENCHMARKS.md, from docs/benchmarks.json")
     options: argparse.Namespace = parser.parse_args(argv)
     if not options.page:
-        from train.bench.run import run
+        from train.bench.run import environments, run
 
         try:
-            found = run()
+            found = json.loads(RESULTS.read_text()) | {"environments": environments()} if options.sizes else run()
         except DataError as error:
             print(f"make bench: {error}", file=sys.stderr)
             return 1

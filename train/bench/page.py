@@ -35,21 +35,12 @@ ASKED = {
 }
 CLASSIFIER_MOST = 1.10
 SCALING_LEAST = 1.8
-# What ai-edge-litert asks for and its interpreter never loads (tests/train/test_bench.py): distribution, module.
-NOT_LOADED = {
-    "ml-dtypes": "ml_dtypes",
-    "protobuf": "google.protobuf",
-    "flatbuffers": "flatbuffers",
-    "tqdm": "tqdm",
-    "backports-strenum": "backports.strenum",
-    "typing-extensions": "typing_extensions",
-}
 PAGE_WIDTH = 118  # characters
 SMALL_SHARE = 0.005  # of an installation: what is less is not worth a row
 
 
 def installed(found: Mapping[str, Any], engine: str) -> dict[str, int]:
-    """The bytes of each distribution that a user of it has to install."""
+    """The bytes of each distribution that its lock installs."""
 
     def sizes(environment: str) -> dict[str, int]:
         return {name: size for name, (_, size) in found["environments"][environment]["distributions"].items()}
@@ -58,10 +49,8 @@ def installed(found: Mapping[str, Any], engine: str) -> dict[str, int]:
         return sizes("rapidocr")
     if engine == "tesseract":
         return sizes("debian")
-    if engine == "read_tflite":
-        return sizes("edge") | sizes("tflite")
-    # On Python 3.11 the lock holds both runtimes; a user of LiteRT needs the one.
-    return sizes("edge") | {name: size for name, size in sizes("litert").items() if name != "tflite-runtime"}
+    # All that the lock installs: on Python 3.11, where tflite-runtime is declared, LiteRT comes beside it.
+    return sizes("edge") | sizes("tflite" if engine == "read_tflite" else "litert")
 
 
 def ratios(found: Mapping[str, Any]) -> dict[str, float]:
@@ -192,13 +181,13 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         if rest:
             yield f"| others | {rest / 1e6:.1f} | {rest / total:.0%} |"
         yield f"| in all | {total / 1e6:.1f} | |"
-    litert = installed(found, "read_litert")
-    least = sum(size for name, size in litert.items() if name not in NOT_LOADED)
+    python = found["environments"]["litert"]["python"]
+    beside = ", where it comes beside tflite-runtime" if "tflite-runtime" in installed(found, "read_litert") else ""
     yield ""
     yield from _prose(
-        f"Reading on LiteRT loads none of {', '.join(NOT_LOADED)}, which its package asks for. Installed without them "
-        f"(`pip install --no-deps` of the four that count) it is {least / 1e6:.0f} MB, "
-        f"{least / sum(installed(found, 'rapidocr').values()):.2f} of RapidOCR's."
+        f"LiteRT is measured on Python {python}{beside}. The locks leave out what packages declare and never load "
+        "(`[tool.uv]` in [pyproject.toml](pyproject.toml)); what is installed on a device, with the daemon's packages "
+        "and by system, is in [docs/raspberry-pi.md](docs/raspberry-pi.md#what-each-package-costs)."
     )
     yield ""
     yield "Tesseract's are its own five Debian packages; the libraries that it shares with the system come on top."

@@ -105,7 +105,7 @@ def run(say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, f
         photos, truths = _photos(scratch)
         found: dict[str, Any] = {"machine": _machine()}
         say("environments ...")
-        found["environments"] = _environments()
+        found["environments"] = environments()
         say("glyphs ...")
         found["glyphs"] = _glyphs(files, labels)
         say("photos ...")
@@ -258,7 +258,7 @@ def _scaling(photos: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _environments() -> dict[str, Any]:
+def environments() -> dict[str, Any]:
     """For each its Python, and of each distribution in it the version and the bytes of its files."""
     names = [WORKSTATION, *sorted({env for env, _ in (*GLYPH_PROCESSES.values(), *PHOTO_PROCESSES.values())})]
     found = {}
