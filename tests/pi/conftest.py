@@ -27,7 +27,6 @@ def lab() -> None:
 def report() -> Iterator[Report]:
     made = Report()
     yield made
-    made.save()
     print(f"\n{made.text()}")
 
 
