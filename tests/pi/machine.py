@@ -6,6 +6,7 @@ The power is cut by killing the emulator: what the machine had not written to it
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -16,8 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.pi import stand_ins
-from tests.pi.lab import LAB, PATH, TRIXIE, base, run, teach_aarch64
+from tests.pi import stand_ins, trimmed
+from tests.pi.initrd import initrd
+from tests.pi.lab import LAB, PATH, TRIXIE, again, alone, base, folder_of_a_run, run, teach_aarch64
 
 VERSION = 3  # of the image: another one is made anew
 IMAGE_MB = 2600
@@ -29,7 +31,7 @@ HOST = "10.0.2.2"  # this machine, as that one sees it
 KERNELS = {"aarch64": "linux-image-arm64", "x86_64": "linux-image-amd64"}
 # What a stock Raspberry Pi OS has, and a minimal Debian has not.
 PACKAGES = (
-    "systemd-sysv udev kmod dbus initramfs-tools sudo python3-libcamera libcamera-ipa python3-prctl python3-numpy "
+    "systemd-sysv udev kmod dbus klibc-utils sudo python3-libcamera libcamera-ipa python3-prctl python3-numpy "
     "libarchive13t64"
 )
 PICAMERA2 = (
@@ -42,41 +44,6 @@ EMULATORS = {
 }
 CONSOLES = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 
-# Of the devices those that are used.
-TRIGGER = """\
-[Service]
-ExecStart=
-ExecStart=-/usr/bin/udevadm trigger --action=add --subsystem-match=virtio --subsystem-match=net \
-    --subsystem-match=block --subsystem-match=misc --subsystem-match=dma_heap --subsystem-match=video4linux
-"""
-# Of no use there, and seconds of each start.
-MASKED = (
-    "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer "
-    "systemd-tmpfiles-clean.timer systemd-networkd-wait-online.service systemd-networkd-persistent-storage.service "
-    "systemd-network-generator.service systemd-networkd.service systemd-networkd.socket dbus.service dbus.socket systemd-logind.service systemd-binfmt.service systemd-hwdb-update.service "
-    "systemd-udev-load-credentials.service systemd-random-seed.service systemd-journal-catalog-update.service "
-    "systemd-update-done.service systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-pcrmachine.service "
-    "systemd-tpm2-setup.service systemd-tpm2-setup-early.service systemd-firstboot.service "
-    "systemd-machine-id-commit.service systemd-hibernate-clear.service systemd-ask-password-console.path "
-    "systemd-ask-password-wall.path ldconfig.service kmod-static-nodes.service modprobe@configfs.service "
-    "modprobe@drm.service modprobe@efi_pstore.service modprobe@fuse.service sys-kernel-config.mount "
-    "sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount dev-hugepages.mount "
-    "dev-mqueue.mount proc-sys-fs-binfmt_misc.automount getty.target getty@.service serial-getty@.service systemd-pstore.service "
-    "systemd-modules-load.service systemd-sysusers.service systemd-sysctl.service systemd-remount-fs.service "
-    "systemd-tmpfiles-setup-dev.service systemd-tmpfiles-setup-dev-early.service systemd-journal-flush.service "
-    "systemd-hostnamed.socket systemd-rfkill.socket systemd-sysext.socket systemd-creds.socket systemd-initctl.socket"
-)
-GENERATORS = (
-    "debug fstab getty gpt-auto hibernate-resume rc-local run ssh system-update sysv tpm2".replace(" ", "-generator ")
-    + "-generator"
-)
-QUICKER = "quiet mitigations=off audit=0 apparmor=0 cryptomgr.notests random.trust_cpu=on tsc=reliable"
-NO_MODULES = (
-    "kvm kvm_amd kvm_intel ccp cfg80211 psmouse evdev i2c_piix4 pcspkr parport_pc ppdev floppy bochs drm qemu_fw_cfg "
-    "serio_raw aesni_intel ghash_clmulni_intel crct10dif_pclmul crc32_pclmul sha512_ssse3 sha256_ssse3 sha1_ssse3 "
-    "powernow_k8 acpi_cpufreq button aes_ce_blk aes_ce_cipher crct10dif_ce polyval_ce ghash_ce sha2_ce sha1_ce gpio_keys "
-    "virtio_mmio"
-)
 AGENT_UNIT = """\
 [Unit]
 Description=Brings the network up, and runs what the test asks for
@@ -123,8 +90,13 @@ POLICY = "#!/bin/sh\nexit 101\n"
 def image(machine: str) -> Path:
     """The folder with disk.img, kernel and initrd, made once."""
     folder = LAB / f"machine-{VERSION}-{machine}"
-    if folder.is_dir():
-        return folder
+    with alone(folder.name):
+        if not folder.is_dir():
+            _make(machine, folder)
+    return folder
+
+
+def _make(machine: str, folder: Path) -> None:
     half, root = LAB / f"half-{folder.name}", LAB / f"half-{folder.name}/root"
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
@@ -134,24 +106,18 @@ def image(machine: str) -> Path:
     _set_up(root)
     # As apt does; else each start compiles them anew, for the daemon's user may not write there.
     run("chroot", root, "python3", "-m", "compileall", "-q", f"/{stand_ins.DIST_PACKAGES}")
-    for name in ("vmlinuz", "initrd.img"):
-        shutil.copyfile(
-            (root / name).resolve() if not (root / name).is_symlink() else root / os.readlink(root / name), half / name
-        )
+    shutil.copyfile(root / os.readlink(root / "vmlinuz"), half / "vmlinuz")
+    (half / "initrd.img").write_bytes(initrd(root))
     for cache in ("var/cache/apt/archives", "var/lib/apt/lists"):
         shutil.rmtree(root / cache, ignore_errors=True)
     run("mke2fs", "-q", "-t", "ext4", "-d", root, half / "disk.img", f"{IMAGE_MB}M")
     shutil.rmtree(root)
     half.rename(folder)
-    return folder
 
 
 def _install_packages(root: Path, machine: str) -> None:
     if machine == "aarch64":
         teach_aarch64()
-    # Its start is quicker with an initrd of what it needs alone.
-    _write(root / "etc/initramfs-tools/conf.d/lab", "MODULES=list\nCOMPRESS=gzip\n")
-    _write(root / "etc/initramfs-tools/modules", "virtio_pci\nvirtio_blk\next4\n")
     _write(root / "usr/sbin/policy-rc.d", POLICY, 0o755)
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
     if Path("/etc/hosts").exists():
@@ -163,11 +129,11 @@ set -e
 mount --make-rprivate /
 mount -t proc proc {root}/proc
 mount --rbind /dev {root}/dev
-exec chroot {root} env -i PATH={PATH} DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 sh -ec '
+exec chroot {root} env -i PATH={PATH} DEBIAN_FRONTEND=noninteractive INITRD=No LC_ALL=C.UTF-8 sh -ec '
 apt-get -qq update
 {install} {PACKAGES} {KERNELS[machine]}'
 """
-    run("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script)
+    again("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script)
     (root / "usr/sbin/policy-rc.d").unlink()
 
 
@@ -180,7 +146,7 @@ def _install_picamera2(root: Path, machine: str) -> None:
     for tag in (*(f"manylinux_2_{minor}" for minor in range(36, 16, -1)), "manylinux2014"):
         where += ["--platform", f"{tag}_{machine}"]
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--no-deps"]
-    run(*pip, "--only-binary=:all:", *where, "--target", target, *PICAMERA2.split())
+    again(*pip, "--upgrade", "--only-binary=:all:", *where, "--target", target, *PICAMERA2.split())
     with open(target / "picamera2/__init__.py", "a") as file:
         file.write(stand_ins.PICAMERA2_END)
     _write(target / "lab_stand_ins.py", stand_ins.APPLY)
@@ -201,15 +167,7 @@ def _set_up(root: Path) -> None:
     _write(root / "etc/systemd/journald.conf.d/lab.conf", "[Journal]\nStorage=volatile\n")
     (root / "etc/resolv.conf").unlink(missing_ok=True)
     run("systemctl", f"--root={root}", "--quiet", "enable", "lab-agent.service")
-    for name in MASKED.split():
-        (root / "etc/systemd/system" / name).unlink(missing_ok=True)
-        (root / "etc/systemd/system" / name).symlink_to("/dev/null")
-    generators = root / "etc/systemd/system-generators"
-    generators.mkdir(exist_ok=True)
-    for name in GENERATORS.split():
-        (generators / f"systemd-{name}").symlink_to("/dev/null")
-    _write(root / "etc/systemd/system/systemd-udev-trigger.service.d/lab.conf", TRIGGER)
-    _write(root / "etc/modprobe.d/lab.conf", "".join(f"blacklist {name}\n" for name in NO_MODULES.split()))
+    trimmed.trim(root)
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> None:
@@ -219,8 +177,11 @@ def _write(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """One that the kernel gives to nobody else while the power is off: below ip_local_port_range."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Machine:
@@ -257,7 +218,7 @@ class Machine:
             "2",
         ]
         words += ["-kernel", str(self._made / "vmlinuz"), "-initrd", str(self._made / "initrd.img")]
-        words += ["-append", f"root=/dev/vda rw console={CONSOLES[self.machine]} {QUICKER}"]
+        words += ["-append", f"root=/dev/vda rw console={CONSOLES[self.machine]} {trimmed.KERNEL}"]
         words += ["-drive", f"file={self.folder / 'disk.img'},if=virtio,format=raw,cache=writeback"]
         ports = {self.page_port: PAGE_PORT, self._agent_port: AGENT_PORT}
         forward = ",".join(f"hostfwd=tcp:127.0.0.1:{here}-:{there}" for here, there in ports.items())
@@ -310,11 +271,9 @@ class Machine:
 @contextmanager
 def machine(kind: str) -> Iterator[Machine]:
     """A fresh one, off; kind: "x86_64" or "aarch64"."""
-    folder = LAB / f"run-{os.getpid()}-{time.monotonic_ns()}"
-    folder.mkdir(parents=True)
-    made = Machine(kind, folder)
-    try:
-        yield made
-    finally:
-        made.cut_power()
-        shutil.rmtree(folder, ignore_errors=True)
+    with folder_of_a_run("run") as folder:
+        made = Machine(kind, folder)
+        try:
+            yield made
+        finally:
+            made.cut_power()
