@@ -28,6 +28,7 @@ SEED = 5
 
 NUMBER = "305128"  # one, always: how soon frames agree shall not depend on how slowly they are read here
 CONFIG = "/etc/edge-digits/daemon.toml"
+FRAMES = 3
 AS_IT_SHIPS = "/run/systemd/system/edge-digits.service.d"
 PATIENCE = 600.0  # seconds: an emulated machine beside other work
 LIVING = (1.0, 6.0)  # seconds that it reads before the power is cut
@@ -104,15 +105,21 @@ class Device:
         return int(self.machine.shell("systemctl show -P NRestarts edge-digits"))
 
 
-def frame(folder: Path) -> dict[str, Path]:
-    """The picture that the virtual camera plays: {where it lies in the machine: file}."""
+def frames(folder: Path) -> dict[str, Path]:
+    """What the virtual camera plays: {where it lies in the machine: file}. A picture that never changes is frozen."""
     import cv2
+    import numpy as np
 
     from edge.daemon.synthetic import Sheet
 
-    path = folder / "frame.jpg"
-    cv2.imwrite(str(path), Sheet(FRAME_SIZE).showing(NUMBER, 1.0))
-    return {"/opt/frames/0.jpg": path, "/opt/frames/1.jpg": path}
+    picture = Sheet(FRAME_SIZE).showing(NUMBER, 1.0)
+    found = {}
+    for number in range(FRAMES):
+        path = folder / f"{number}.jpg"
+        noise = np.random.default_rng(number).integers(0, 4, picture.shape, np.uint8)
+        cv2.imwrite(str(path), cv2.subtract(picture, noise))
+        found[f"/opt/frames/{number}.jpg"] = path
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +129,7 @@ def device(tmp_path_factory: pytest.TempPathFactory, report: Report) -> Iterator
     archive = bundles([name])[name]
     print(f"seed {SEED}")
     with machine(KIND) as made:
-        made.put({f"/root/{archive.name}": archive, **frame(folder)})
+        made.put({f"/root/{archive.name}": archive, **frames(folder)})
         booted = made.start()
         report.add("The machine", what=f"{KIND} boots", result=f"{booted:.0f} s (emulated)")
         found = Device(made, Ledger(), free_port(), random.Random(SEED))
@@ -153,7 +160,8 @@ def test_two_commands_bring_the_first_camera_reading(device: Device, report: Rep
 def test_the_page_and_the_health_are_there(device: Device, report: Report) -> None:
     health = device.until(lambda: (found := device.told.get("/api/health"))["status"] == "ok" and found)
     assert health["source"]["kind"] == "picamera2"
-    assert b"<html" in device.told.ask("/") and device.told.ask("/api/frame.jpg")[:2] == b"\xff\xd8"
+    assert b"<html" in device.until(lambda: device.told.ask("/"))
+    assert device.until(lambda: device.told.ask("/api/frame.jpg"))[:2] == b"\xff\xd8"
     report.add(
         "The machine", what="page, live picture, health", result=f"ok, {health['frames']['fps']} frames a second"
     )
