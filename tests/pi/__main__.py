@@ -1,11 +1,17 @@
 """`make test-pi`: the short form; FULL=1 for the full one. Where it cannot be done, it says why and ends with 0."""
 
 import argparse
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 
-from tests.pi.lab import LAB, ROOT, missing
+from tests.pi.lab import LAB, ROOT, missing, sweep
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+# What is started in it, and what is mounted, ends with it, however it ends.
+APART = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
 
 
 def main() -> int:
@@ -15,16 +21,30 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="the aarch64 machine and 50 power cuts as well: hours")
     parser.add_argument("rest", nargs="*", help="for pytest, after --")
     options = parser.parse_args()
-    why = missing()
+    why = missing(options.full)
     if why:
         print("test-pi: skipped, for it cannot be done here:", *(f"  - {line}" for line in why), sep="\n")
         return 0
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # and it ends with who started it
     LAB.mkdir(parents=True, exist_ok=True)
+    sweep()
     environment = os.environ | {"EDGE_DIGITS_TEST_PI": "full" if options.full else "short"}
     tests = options.rest or ["tests/pi"]
     # The emulators take all the cores they get.
-    words = ["nice", "-n", "10", sys.executable, "-m", "pytest", "--durations=0", "-v", *tests]
-    return subprocess.run(words, cwd=ROOT, env=environment).returncode
+    words = [
+        "nice",
+        "-n",
+        "10",
+        sys.executable,
+        "-m",
+        "pytest",
+        "--durations=0",
+        "-v",
+        "-p",
+        "no:cacheprovider",
+        *tests,
+    ]
+    return subprocess.run([*APART, *words], cwd=ROOT, env=environment).returncode
 
 
 if __name__ == "__main__":

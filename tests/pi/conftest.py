@@ -1,7 +1,7 @@
 """These run by `make test-pi` alone: they need root, emulators and minutes."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
@@ -18,17 +18,23 @@ collect_ignore_glob = [] if ASKED else ["test_*.py"]
 
 @pytest.fixture(scope="session", autouse=True)
 def lab() -> None:
-    why = missing()
+    why = missing(FULL)
     if why:
         pytest.skip("; ".join(why))
 
 
+MEASURED = Report()
+
+
 @pytest.fixture(scope="session")
-def report() -> Iterator[Report]:
-    made = Report()
-    yield made
-    made.save()
-    print(f"\n{made.text()}")
+def report() -> Report:
+    return MEASURED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if MEASURED.tables:
+        terminalreporter.section("what was measured")
+        terminalreporter.line(MEASURED.text())
 
 
 def full_form(test: Test) -> Test:

@@ -1,4 +1,6 @@
-"""What a run measured, as tables: printed at its end, and kept as build/test-pi.json and build/test-pi.md."""
+"""What a run measured, as tables: printed at its end, and kept as build/test-pi.json and build/test-pi.md.
+
+Kept row by row: what a run had measured when it was cut short is there."""
 
 import json
 from typing import Any
@@ -17,6 +19,13 @@ class Report:
 
     def add(self, table: str, **row: Any) -> None:
         self.tables.setdefault(table, []).append(row)
+        self.save()
+
+    def put(self, table: str, *, what: str, result: str) -> None:
+        """A row that is said again as it grows."""
+        rows = self.tables.setdefault(table, [])
+        rows[:] = [row for row in rows if row.get("what") != what]
+        self.add(table, what=what, result=result)
 
     def text(self) -> str:
         parts = [f"### {title}\n\n{_table(rows)}" for title, rows in self.tables.items()]

@@ -21,6 +21,10 @@ LIST = (
         "a udev rule: dma-buf heaps belong to group video",
         "Raspberry Pi OS has it (raspberrypi-sys-mods), Debian has not",
     ),
+    (
+        "WatchdogSec of 300 in place of 30, but for the watchdog's own test",
+        "beside other work the emulated processor may stand still for longer",
+    ),
     ("while /run/lab/hang is there, a frame does not come", "for the watchdog's test: a camera's driver that hangs"),
 )
 
@@ -137,6 +141,7 @@ UNIT_DROP_IN = """\
 [Service]
 SupplementaryGroups=kvm
 DeviceAllow=/dev/udmabuf rw
+WatchdogSec=300
 """
 UDEV_RULE = """\
 SUBSYSTEM=="dma_heap", GROUP="video", MODE="0660"

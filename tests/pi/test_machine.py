@@ -3,11 +3,12 @@
 The tests of this module run in their order on one machine: a device is installed once, and lives.
 """
 
-import json
+import os
 import random
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,16 @@ from tests.pi.report import Report
 from tests.pi.stand_ins import FRAME_SIZE
 
 KIND = "aarch64" if FULL else "x86_64"
-POWER_CUTS = 50 if FULL else 5
+POWER_CUTS = int(os.environ.get("EDGE_DIGITS_TEST_PI_CUTS") or (50 if FULL else 5))
 KILLS = 10 if FULL else 3
 SEED = 5
 
-NUMBERS = ("305128", "447261")
-FRAMES_EACH = 14  # at two a second: long enough for three of five readings, a second apart, to agree
+NUMBER = "305128"  # one, always: how soon frames agree shall not depend on how slowly they are read here
 CONFIG = "/etc/edge-digits/daemon.toml"
-PATIENCE = 240.0  # seconds: an emulated machine beside other work
-LIVING = (2.0, 12.0)  # seconds that it reads before the power is cut
+FRAMES = 3
+AS_IT_SHIPS = "/run/systemd/system/edge-digits.service.d"
+PATIENCE = 600.0  # seconds: an emulated machine beside other work
+LIVING = (1.0, 6.0)  # seconds that it reads before the power is cut
 
 # VIDIOC_S_CTRL of V4L2_CID_BRIGHTNESS: vivid writes it into its picture.
 SET_BRIGHTNESS = """python3 -c '
@@ -71,7 +73,11 @@ class Device:
         pytest.fail(f"not in {seconds:g} s: {what.__doc__ or what}; {last}\n{log}")
 
     def next_reading(self, after: int) -> dict[str, Any]:
+        """One that is asked for."""
+
         def newer() -> dict[str, Any] | None:
+            with suppress(OSError):
+                self.told.ask("/api/trigger", "POST")
             record = self.told.latest()
             return record if record is not None and record["sequence"] > after else None
 
@@ -89,6 +95,10 @@ class Device:
             script += f"sed -i '/^\\[{section}\\]/,/^\\[/ s|^{key} = .*|{line}|' {CONFIG}\n"
         self.machine.shell(script + "systemctl restart edge-digits")
 
+    def unset(self) -> None:
+        """As it was before the last `set`."""
+        self.machine.shell(f"cp {CONFIG}.before {CONFIG}; systemctl restart edge-digits")
+
     def pid(self) -> str:
         return self.machine.shell("systemctl show -P MainPID edge-digits").strip()
 
@@ -97,17 +107,19 @@ class Device:
 
 
 def frames(folder: Path) -> dict[str, Path]:
-    """The pictures that the virtual camera plays: {where they lie in the machine: file}."""
+    """What the virtual camera plays: {where it lies in the machine: file}. A picture that never changes is frozen."""
     import cv2
+    import numpy as np
 
     from edge.daemon.synthetic import Sheet
 
-    sheet = Sheet(FRAME_SIZE)
+    picture = Sheet(FRAME_SIZE).showing(NUMBER, 1.0)
     found = {}
-    for place, text in enumerate(NUMBERS):
-        path = folder / f"{text}.jpg"
-        cv2.imwrite(str(path), sheet.showing(text, 1.0))
-        found |= {f"/opt/frames/{place * FRAMES_EACH + number}.jpg": path for number in range(FRAMES_EACH)}
+    for number in range(FRAMES):
+        path = folder / f"{number}.jpg"
+        noise = np.random.default_rng(number).integers(0, 4, picture.shape, np.uint8)
+        cv2.imwrite(str(path), cv2.subtract(picture, noise))
+        found[f"/opt/frames/{number}.jpg"] = path
     return found
 
 
@@ -129,16 +141,17 @@ def device(tmp_path_factory: pytest.TempPathFactory, report: Report) -> Iterator
 
 def test_two_commands_bring_the_first_camera_reading(device: Device, report: Report) -> None:
     began = time.monotonic()
+    patience = "export EDGE_DIGITS_HEALTH_SECONDS=900"  # no Pi is as slow as this beside other work
     said = device.machine.shell(
-        "cd /root && tar -xzf edge-digits-*.tar.gz && edge-digits-*/install.sh 2>&1", seconds=3600
+        f"{patience}; cd /root && tar -xzf edge-digits-*.tar.gz && edge-digits-*/install.sh 2>&1", seconds=3600
     )
     installed = time.monotonic() - began
     assert "by picamera2" in said, said
     token = device.machine.shell("cat /etc/edge-digits/token").strip()
     device.page = Page(device.machine, token)
-    record = device.next_reading(0)
+    record = device.until(device.told.latest)
     assert record["source"].startswith("picamera2")
-    assert record["text"] in NUMBERS
+    assert record["text"] == NUMBER
     address = re.search(r"The page: (\S+)", said)
     assert address is not None and address[1] == "http://pi.local:8347/"
     report.add("The machine", what="commands typed to the first camera reading", result="2")
@@ -148,7 +161,8 @@ def test_two_commands_bring_the_first_camera_reading(device: Device, report: Rep
 def test_the_page_and_the_health_are_there(device: Device, report: Report) -> None:
     health = device.until(lambda: (found := device.told.get("/api/health"))["status"] == "ok" and found)
     assert health["source"]["kind"] == "picamera2"
-    assert b"<html" in device.told.ask("/") and device.told.ask("/api/frame.jpg")[:2] == b"\xff\xd8"
+    assert b"<html" in device.until(lambda: device.told.ask("/"))
+    assert device.until(lambda: device.told.ask("/api/frame.jpg"))[:2] == b"\xff\xd8"
     report.add(
         "The machine", what="page, live picture, health", result=f"ok, {health['frames']['fps']} frames a second"
     )
@@ -156,10 +170,10 @@ def test_the_page_and_the_health_are_there(device: Device, report: Report) -> No
 
 def test_readings_arrive_at_a_broker(device: Device, tmp_path: Path, report: Report) -> None:
     device.broker = Broker(tmp_path, device.broker_port, device.ledger)
-    device.set("reading", "interval = 0.2\nframes = 3\nagree = 2")
+    device.set("reading", "interval = 0.2\nframes = 1\nagree = 1")
     device.set("mqtt", mqtt_settings(device.broker_port))
-    newest = device.until(lambda: max(device.ledger.by_mqtt, default=0))
-    device.until(lambda: max(device.ledger.by_mqtt) > newest)
+    newest = device.next_reading(device.newest())["sequence"]
+    device.until(lambda: max(device.ledger.by_mqtt, default=0) >= newest)
     assert device.ledger.lost(device.told) == []
     report.add("The machine", what="MQTT", result="each reading arrived as it is in the database")
 
@@ -197,6 +211,54 @@ def test_a_reboot_brings_it_back_by_itself(device: Device, report: Report) -> No
     report.add("The machine", what="reboot", result=f"{seconds:.0f} s; {before} acknowledged readings, 0 lost")
 
 
+def test_the_memory_it_takes_is_known(device: Device, report: Report) -> None:
+    group = "/sys/fs/cgroup/system.slice/edge-digits.service"
+    now, peak = (int(device.machine.shell(f"cat {group}/memory.{what}")) / 1e6 for what in ("current", "peak"))
+    facts = device.machine.shell(f"cat /proc/{device.pid()}/smaps_rollup /proc/{device.pid()}/status")
+    own, threads = (int(re.search(rf"^{key}:\s+(\d+)", facts, re.MULTILINE)[1]) for key in ("Pss", "Threads"))
+    report.add(
+        "The machine",
+        what="memory of the service",
+        result=f"{now:.0f} MB by its cgroup, {peak:.0f} MB at most; {own / 1000:.0f} MB proportional set, "
+        f"{threads} threads",
+    )
+
+
+def test_power_cuts_lose_nothing_that_was_told(device: Device, report: Report) -> None:
+    began, first, unflushed = time.monotonic(), len(device.ledger.told), 0
+    device.next_reading(device.newest())
+    for cut in range(1, POWER_CUTS + 1):
+        told = len(device.ledger.told)
+        with asking(device.told, device.ledger):
+            device.until(lambda told=told: len(device.ledger.told) > told)  # else there is nothing to lose
+            time.sleep(device.random.uniform(*LIVING))
+            device.machine.shell(f"echo told >/root/unflushed-{cut}")
+            device.machine.cut_power()
+        off = time.monotonic()
+        booted = device.machine.start()
+        unflushed += device.machine.shell(f"cat /root/unflushed-{cut}", works=False) == ""
+        device.until(device.told.latest)
+        lost = device.ledger.lost(device.told)
+        assert lost == [], f"power cut {cut} of {POWER_CUTS}"
+        report.put(
+            "The machine",
+            what="power cuts",
+            result=f"{cut} of {POWER_CUTS}: {len(device.ledger.told) - first} readings acknowledged, 0 lost; of {cut} "
+            f"files written without a flush {unflushed} were; {(time.monotonic() - began) / 60:.0f} min",
+        )
+        print(
+            f"cut {cut}: {len(device.ledger.told) - told} acknowledged, {len(lost)} lost, {unflushed} unflushed lost; "
+            f"booted in {booted:.0f} s, the service answers after {time.monotonic() - off:.0f} s; "
+            f"{(time.monotonic() - began) / 60:.1f} min in all",
+            flush=True,
+        )
+    device.next_reading(max(device.ledger.told))
+    health = device.told.get("/api/health")
+    assert health["parts"]["store"]["state"] == "working", health
+    assert "damaged" not in device.machine.shell("ls /var/lib/edge-digits")
+    assert unflushed > POWER_CUTS / 2, "what had not been flushed was there: those were no power cuts"
+
+
 def test_it_comes_back_after_kill_9(device: Device, report: Report) -> None:
     with asking(device.told, device.ledger):
         for _ in range(KILLS):
@@ -210,56 +272,39 @@ def test_it_comes_back_after_kill_9(device: Device, report: Report) -> None:
 
 
 def test_the_watchdog_kills_what_hangs_and_it_comes_back(device: Device, report: Report) -> None:
-    restarts, last = device.restarts(), device.newest()
-    began = time.monotonic()
-    device.machine.shell("mkdir -p /run/lab && touch /run/lab/hang")
+    last = device.newest()
+    watchdog = device.machine.shell("sed -n s/^WatchdogSec=//p /etc/systemd/system/edge-digits.service").strip()
+    device.machine.shell(
+        f"mkdir -p {AS_IT_SHIPS} /run/lab; echo '[Service]\nWatchdogSec={watchdog}' >{AS_IT_SHIPS}/z.conf"
+    )
+    device.machine.shell("systemctl daemon-reload; systemctl restart edge-digits", seconds=PATIENCE)
+    device.until(lambda: device.told.get("/api/health")["frames"]["read"])
+    restarts, began = device.restarts(), time.monotonic()
+    device.machine.shell("touch /run/lab/hang")
     device.until(lambda: device.restarts() > restarts)
     killed = time.monotonic() - began
-    device.machine.shell("rm /run/lab/hang")
+    device.machine.shell(f"rm -r /run/lab/hang {AS_IT_SHIPS}; systemctl daemon-reload; systemctl restart edge-digits")
     device.next_reading(last)
     log = device.machine.shell("journalctl -u edge-digits --no-pager -o cat -n 200")
     assert "Watchdog timeout" in log
     assert device.ledger.lost(device.told) == []
     report.add(
-        "The machine", what="a camera call hangs", result=f"killed by the watchdog after {killed:.0f} s; it read again"
-    )
-
-
-def test_power_cuts_lose_nothing_that_was_told(device: Device, report: Report) -> None:
-    began, told, unflushed = time.monotonic(), len(device.ledger.told), 0
-    for number in range(POWER_CUTS):
-        with asking(device.told, device.ledger):
-            device.next_reading(device.newest())
-            time.sleep(device.random.uniform(*LIVING))
-            device.machine.shell(f"echo told >/root/unflushed-{number}")
-            device.machine.cut_power()
-        device.machine.start()
-        unflushed += device.machine.shell(f"cat /root/unflushed-{number}", works=False) == ""
-        device.next_reading(max(device.ledger.told))
-        lost = device.ledger.lost(device.told)
-        assert lost == [], f"power cut {number + 1} of {POWER_CUTS}"
-    health = device.told.get("/api/health")
-    assert health["parts"]["store"]["state"] == "working", health
-    assert "damaged" not in device.machine.shell("ls /var/lib/edge-digits")
-    assert unflushed, "nothing was lost that had not been flushed: the cuts were none"
-    minutes = (time.monotonic() - began) / 60
-    report.add(
         "The machine",
-        what=f"{POWER_CUTS} power cuts",
-        result=f"{len(device.ledger.told) - told} readings acknowledged ({len(device.ledger.by_http)} by HTTP, "
-        f"{len(device.ledger.by_mqtt)} by MQTT in all), 0 lost; "
-        f"of {POWER_CUTS} files written without a flush {unflushed} were; {minutes:.0f} min",
+        what="a camera call hangs",
+        result=f"killed by the watchdog of {watchdog} s after {killed:.0f} s; it read again",
     )
 
 
 def test_a_v4l2_camera_reads_as_well(device: Device, report: Report) -> None:
     device.machine.shell("modprobe vivid n_devs=1 node_types=0x1 && udevadm settle")
     device.machine.shell(SET_BRIGHTNESS.format(value=128))
-    device.set("source", 'kind = "camera"\nlocation = "/dev/video0"\nsize = [640, 480]')
     last = device.newest()
-
+    # The smallest that vivid gives: its test picture is full of what might be digits.
+    device.set("source", 'kind = "camera"\nlocation = "/dev/video0"\nsize = [320, 180]')
     device.until(lambda: device.told.get("/api/health")["source"]["kind"] == "camera")
     assert device.until(lambda: device.told.ask("/api/frame.jpg"))[:2] == b"\xff\xd8"
-    record = json.loads(device.until(lambda: device.told.ask("/api/trigger", "POST")))
-    assert record["sequence"] > last and record["source"].startswith("/dev/video0"), record
+    record = device.next_reading(last)
+    assert record["source"].startswith("/dev/video0"), record
     report.add("The machine", what="V4L2 (vivid)", result=f"readings, the first {record['text']!r}")
+    device.unset()
+    assert device.next_reading(record["sequence"])["source"].startswith("picamera2")

@@ -35,9 +35,10 @@ subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
-# Every Debian by the short form is a minute more than CI has.
-TRIED = [(BOOKWORM, "cortex-a53"), (BOOKWORM, "cortex-a76"), (TRIXIE, "cortex-a53"), (TRIXIE, "cortex-a72"),
-         (TRIXIE, "cortex-a76")] if FULL else [(BOOKWORM, "cortex-a53"), (TRIXIE, "cortex-a72")]  # fmt: skip
+# Debian 13 for aarch64 takes a fresh machine ten minutes to make, which CI has not.
+SHORT = [(BOOKWORM, "cortex-a53")]
+TRIED = SHORT if not FULL else [*SHORT, (BOOKWORM, "cortex-a76"), (TRIXIE, "cortex-a53"), (TRIXIE, "cortex-a72"),
+                                (TRIXIE, "cortex-a76")]  # fmt: skip
 
 
 @dataclass

@@ -5,7 +5,6 @@ in it ends and all that was written is gone; the base stays as it was.
 """
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.pi.lab import LAB, PATH, System, base, teach_aarch64
+from tests.pi.lab import PATH, System, base, folder_of_a_run, teach_aarch64
 
 # The cores of the boards: a Pi 3 and a Zero 2 W, a Pi 4, a Pi 5. LiteRT asks what the core can do; with qemu's default,
 # which no Pi is, its outputs differ from x86_64's.
 CORES = {"cortex-a53": 0xD03, "cortex-a72": 0xD08, "cortex-a76": 0xD0B}
-SECONDS = 900  # for one command, emulated
+SECONDS = 1800  # for one command, emulated beside other work
+READY_SECONDS = 300
 
 # LiteRT reads this file and crashes over x86_64's.
 CPUINFO = """\
@@ -84,8 +84,11 @@ def userland(system: System, machine: str, core: str | None = None) -> Iterator[
     if core:
         teach_aarch64()
     lower = base(system, machine)
-    place = LAB / f"userland-{os.getpid()}-{time.monotonic_ns()}"
-    place.mkdir(parents=True)
+    with folder_of_a_run("userland") as place:
+        yield from _userland(place, lower, core)
+
+
+def _userland(place: Path, lower: Path, core: str | None) -> Iterator[Userland]:
     cpuinfo = ""
     if core:
         text = "".join(CPUINFO.format(number=number, part=CORES[core], more=NEWER.get(core, "")) for number in range(4))
@@ -97,7 +100,7 @@ def userland(system: System, machine: str, core: str | None = None) -> Iterator[
         stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        end, process = time.monotonic() + 60, None
+        end, process = time.monotonic() + READY_SECONDS, None
         while process is None or not (place / "ready").exists():
             if holder.poll() is not None or time.monotonic() > end:
                 holder.kill()
@@ -109,7 +112,6 @@ def userland(system: System, machine: str, core: str | None = None) -> Iterator[
         with suppress(ProcessLookupError):
             os.killpg(holder.pid, signal.SIGKILL)
         holder.wait(10)
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _children(process: int) -> list[int]:
