@@ -22,8 +22,6 @@ COMMANDS = {
     "read": f"read {SAMPLES}/pages/numbers.jpg",
     "read, fields": f"read --fields {SAMPLES}/pages/form.toml {SAMPLES}/pages/form.jpg",
 }
-# Read otherwise than on x86_64, in one picture each; a pixel that differs by a level decides there (docs/test-pi.md).
-KNOWN = {"read": {"numbers.jpg"}}
 # What it is not made for: a close picture of one digit as a page, a form without its fields. Reported, not demanded.
 BEYOND = {"read, beyond": f"read {SAMPLES}"}
 PAGES = 30 if FULL else 0  # of each kind
@@ -166,8 +164,7 @@ def test_the_records_are_those_of_x86_64(pi, expected, report: Report) -> None:
             },
         )
         if what in COMMANDS:
-            known = KNOWN.get(what, set())
-            wrong += [f"{what}: {name}: {'; '.join(found[:4])}" for name, found in unlike.items() if name not in known]
+            wrong += [f"{what}: {name}: {'; '.join(found[:4])}" for name, found in unlike.items()]
     assert not wrong
 
 
