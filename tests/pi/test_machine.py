@@ -31,7 +31,7 @@ NUMBER = "305128"  # one, always: how soon frames agree shall not depend on how 
 CONFIG = "/etc/edge-digits/daemon.toml"
 FRAMES = 3
 AS_IT_SHIPS = "/run/systemd/system/edge-digits.service.d"
-PATIENCE = 600.0  # seconds: an emulated machine beside other work
+PATIENCE = 1200.0  # seconds: an emulated machine at the lowest priority beside other work
 LIVING = (1.0, 6.0)  # seconds that it reads before the power is cut
 
 # VIDIOC_S_CTRL of V4L2_CID_BRIGHTNESS: vivid writes it into its picture.
@@ -277,7 +277,7 @@ def test_the_watchdog_kills_what_hangs_and_it_comes_back(device: Device, report:
     device.machine.shell(
         f"mkdir -p {AS_IT_SHIPS} /run/lab; echo '[Service]\nWatchdogSec={watchdog}' >{AS_IT_SHIPS}/z.conf"
     )
-    device.machine.shell("systemctl daemon-reload; systemctl restart edge-digits", seconds=PATIENCE)
+    device.machine.shell("systemctl daemon-reload; systemctl restart edge-digits")
     device.until(lambda: device.told.get("/api/health")["frames"]["read"])
     restarts, began = device.restarts(), time.monotonic()
     device.machine.shell("touch /run/lab/hang")
