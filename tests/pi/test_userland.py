@@ -33,7 +33,7 @@ subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
 
-# Debian 13 for aarch64 takes a fresh machine ten minutes to make, which CI has not.
+# Debian 13 for aarch64 takes a fresh machine ten minutes to make.
 SHORT = [(BOOKWORM, "cortex-a53")]
 TRIED = SHORT if not FULL else [*SHORT, (BOOKWORM, "cortex-a76"), (TRIXIE, "cortex-a53"), (TRIXIE, "cortex-a72"),
                                 (TRIXIE, "cortex-a76")]  # fmt: skip
