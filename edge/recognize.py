@@ -32,7 +32,7 @@ LEAST_TILTED = 3  # regions tell a page's tilt
 
 SURE = 0.9  # confidence at which a region of usual proportions is a digit, and not tried to be split
 DOUBT = 0.98  # confidence below which the line network is asked, where there is one
-WIDE = 1.0  # of its height: a wider region is tried to be split however sure
+WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 UNLIKELY = 0.1  # confidence below which a glyph is no digit by itself
 NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
