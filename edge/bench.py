@@ -9,9 +9,8 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from edge.arguments import Parser
 from edge.terminal import is_terminal, show_warnings, write
@@ -47,8 +46,8 @@ sys.exit(status)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Naming:
+# Named tuples, here and below: --help would wait for what dataclasses import.
+class Naming(NamedTuple):
     """Naming one glyph. Times are medians, in microseconds."""
 
     runtime: str
@@ -61,8 +60,7 @@ class Naming:
     rounds: int
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """Reading one picture with a single thread. Times are medians, in milliseconds."""
 
     width: int
@@ -84,8 +82,7 @@ class Reading:
     right: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Threading:
+class Threading(NamedTuple):
     """Reading the same picture with more threads of the runtime: medians, in milliseconds."""
 
     threads: int
@@ -184,10 +181,10 @@ def measure(seconds: float = DEFAULT_SECONDS, models: Sequence[str] | None = Non
         "schema": SCHEMA,
         **{key: said[key] for key in ("edge_digits", "device", "machine", "platform", "cores")},
         **{key: said[key] for key in ("python", "numpy", "opencv", "runtime")},
-        "classify": [asdict(row) for row in named],
+        "classify": [row._asdict() for row in named],
         "missing": missing,
-        "read": [asdict(row) for row in read],
-        "threads": [asdict(row) for row in threaded],
+        "read": [row._asdict() for row in read],
+        "threads": [row._asdict() for row in threaded],
         "cold_start_ms": cold[0][0],
         "memory_mb": cold[0][1],
         "memory_large_mb": cold[1][1],

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.segment import as_image
-from edge.sheet import find_sheet, of_sheet, without_desk
+from edge.sheet import find_sheet, plain_around, without_desk
 
 Image = NDArray[np.uint8]
 
@@ -58,20 +58,20 @@ def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) 
     grey: uint8 (h, w). preview: uint8 (h', w', 3) BGR, a small copy by which it is judged whether grey is enough; None
     for a grey picture. colour: gives uint8 (h, w, 3) BGR, called only where it is not.
     """
-    copies = _copies(grey)
-    sheet = find_sheet(grey, copies[1])
+    fine, coarse = _copies(grey)
+    sheet = find_sheet(grey, coarse)
     if sheet is not None:
         grey = without_desk(grey, sheet)
-        copies = _copies(grey)
-    depth, wide = _depth_of(grey, *copies)
-    if sheet is not None and preview is not None:
-        small = cv2.resize(sheet, preview.shape[1::-1], interpolation=cv2.INTER_NEAREST)
-        preview = without_desk(preview, as_image(small))
+        fine, coarse = _copies(grey)
+        if preview is not None:
+            small = cv2.resize(sheet, preview.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+            preview = without_desk(preview, as_image(small))
+    depth, wide = _depth_of(grey, fine, coarse)
     if preview is not None and _hides_in_grey(preview):
         frame = colour() if sheet is None else without_desk(colour(), sheet)
         depth = as_image(cv2.max(depth, _depth_in_colour(frame, grey)))
     if sheet is not None:
-        depth = of_sheet(depth, sheet)
+        depth = plain_around(depth, sheet)
         wide = None if wide is None else as_image(cv2.bitwise_and(wide, sheet))
     return depth, wide
 
@@ -135,7 +135,7 @@ def _hides_in_grey(preview: Image) -> bool:
 
 
 def _copies(grey: Image) -> tuple[Image, Image]:
-    """A fine copy, its noise taken out, and a coarse one of that."""
+    """A copy of at least FINE_COPY pixels, its noise taken out, and of that one of at least COARSE_COPY."""
     fine = as_image(cv2.medianBlur(reduced(grey, scale_to(grey, FINE_COPY)), PAPER_SMOOTH))
     return fine, reduced(fine, scale_to(fine, COARSE_COPY))
 

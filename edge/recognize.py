@@ -36,7 +36,7 @@ WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 UNLIKELY = 0.1  # confidence below which a glyph is no digit by itself
 NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
-MOST_LOOKED_AT = 400  # regions on a page: more in doubt are a texture, and would take a second
+MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
 LEAST_ALONE = 0.75  # the same for a region that stands alone
@@ -186,7 +186,8 @@ def _looked_at(
     values: list[int],
     everything: bool,
 ) -> list[Candidate]:
-    """The candidates, those in doubt as the line network sees them: one digit, several, or none.
+    """The candidates, those in doubt and the rest of their lines as the line network sees them: one digit, several, or
+    none.
 
     values: index of the label of each of the ten digits. everything: whether all are looked at, because lines were
     taken out of the page and strokes with them.
@@ -194,19 +195,20 @@ def _looked_at(
     bar = values[int(BAR_LABEL)]
     doubtful = [c for c in wholes if _is_doubtful(c, DOUBT)]
     if len(doubtful) > MOST_LOOKED_AT:
-        return [replace(c, shares=c.shares * NOT_SEEN) if _is_doubtful(c, DOUBT) else c for c in wholes]
-    doubtful = (wholes if everything else _with_neighbours(doubtful, wholes))[:MOST_LOOKED_AT]
-    if not doubtful:
+        unseen = {id(c) for c in doubtful}
+        return [replace(c, shares=c.shares * NOT_SEEN) if id(c) in unseen else c for c in wholes]
+    looked_at = (wholes if everything else _in_whole_lines(doubtful, wholes))[:MOST_LOOKED_AT]
+    if not looked_at:
         return wholes
     sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c, SURE)]
-    seen = look([Doubt(c.region, c.depth) for c in doubtful], sure)
+    seen = look([Doubt(c.region, c.depth) for c in looked_at], sure)
     held: dict[int | None, list[Seen]] = {}
     for digit in seen:
         held.setdefault(digit.home, []).append(digit)
     parts = {k for digit in seen for k in digit.parts}
-    looked_at = {id(c) for c in doubtful}
-    found = [c for c in wholes if id(c) not in looked_at]
-    for k, whole in enumerate(doubtful):
+    chosen = {id(c) for c in looked_at}
+    found = [c for c in wholes if id(c) not in chosen]
+    for k, whole in enumerate(looked_at):
         digits = held.get(k, [])
         if not digits:
             if k in parts or (everything and whole.label == bar):
@@ -218,29 +220,23 @@ def _looked_at(
         if len(digits) > 1:
             found += _pieces(whole, digits, shares, candidate)
             continue
-        fallen = [doubtful[part].region for part in digits[0].parts]
+        fallen = [looked_at[part].region for part in digits[0].parts]
         if fallen:
             whole = candidate(_joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
     return found
 
 
-def _with_neighbours(doubtful: list[Candidate], wholes: list[Candidate]) -> list[Candidate]:
+def _in_whole_lines(doubtful: list[Candidate], wholes: list[Candidate]) -> list[Candidate]:
     """The candidates in doubt with the rest of their lines: the line network is surer of a digit between whole ones."""
     if not doubtful:
         return []
     chosen = {id(c) for c in doubtful}
     reached = np.array([id(c) in chosen for c in wholes])
-    left, top, width, height = _boxes(wholes).T
-    right, bottom = left + width, top + height
+    boxes = _boxes(wholes)
     fresh = np.flatnonzero(reached)
     while fresh.size:
-        near = np.zeros_like(reached)
-        for k in fresh:
-            higher, lower = np.maximum(height, height[k]), np.minimum(height, height[k])
-            gap = np.maximum(left, left[k]) - np.minimum(right, right[k])
-            common = np.minimum(bottom, bottom[k]) - np.maximum(top, top[k])
-            near |= (gap <= BESIDE_GAP * higher) & (common >= BESIDE_COMMON * lower) & (higher <= BESIDE_RATIO * lower)
+        near = np.any([_are_beside(boxes[k], boxes) for k in fresh], axis=0)
         fresh = np.flatnonzero(near & ~reached)
         reached |= near
     return [c for c, wanted in zip(wholes, reached.tolist(), strict=True) if wanted]
@@ -296,7 +292,7 @@ def _as_labels(digit: Found, values: list[int], classes: int) -> Shares:
 
 def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
     """The candidates, those in doubt taken apart where that makes digits of them."""
-    sure = [c for c in wholes if c.confidence >= SURE]
+    sure = _boxes([c for c in wholes if c.confidence >= SURE])
     found: list[Candidate] = []
     judged = 0
     for whole in wholes:
@@ -311,7 +307,7 @@ def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candida
         if _is_doubtful(whole, SURE) and judged < MOST_JUDGED:
             pieces = split(region, judge, whole.confidence)
             # Cut often enough, a word falls into digits: what stands alone has to fall into clear ones.
-            least = LEAST_PIECE if any(_is_beside(region, c.region) for c in sure) else LEAST_ALONE
+            least = LEAST_PIECE if _are_beside(_boxes([whole])[0], sure).any() else LEAST_ALONE
             if pieces and min(piece.likelihood for piece in pieces) >= least:
                 found += [piece.answer for piece in pieces]
                 continue
@@ -319,12 +315,15 @@ def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candida
     return found
 
 
-def _is_beside(region: Region, other: Region) -> bool:
-    """Whether two regions are next to each other in a line."""
-    higher, lower = max(region.height, other.height), min(region.height, other.height)
-    gap = max(region.x, other.x) - min(region.x + region.width, other.x + other.width)
-    common = min(region.y + region.height, other.y + other.height) - max(region.y, other.y)
-    return gap <= BESIDE_GAP * higher and common >= BESIDE_COMMON * lower and higher <= BESIDE_RATIO * lower
+def _are_beside(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """bool (n,): which boxes, (n, 4) as x, y, width, height, are next to this one, (4,), in a line; itself as well."""
+    x, y, width, height = box.tolist()
+    left, top, widths, heights = boxes.T
+    higher, lower = np.maximum(heights, height), np.minimum(heights, height)
+    gap = np.maximum(left, x) - np.minimum(left + widths, x + width)
+    common = np.minimum(top + heights, y + height) - np.maximum(top, y)
+    beside = (gap <= BESIDE_GAP * higher) & (common >= BESIDE_COMMON * lower) & (higher <= BESIDE_RATIO * lower)
+    return np.asarray(beside, np.bool_)
 
 
 def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: int | None) -> list[Candidate]:
@@ -353,10 +352,11 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
                 c = replace(c, refused=True)
         judged.append(c)
     digits = [c for c in judged if c.is_digit(threshold)]
+    boxes = _boxes(digits)
     bars = {
         id(c)
-        for c in digits
-        if c.label == bar and not any(_is_beside(c.region, k.region) for k in digits if k is not c)
+        for c, box in zip(digits, boxes, strict=True)
+        if c.label == bar and np.count_nonzero(_are_beside(box, boxes)) == 1
     }
     # A bar alone among shapes that are no digits is one of them; bars all over a page are what is left of its lines.
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
@@ -497,7 +497,9 @@ def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: floa
 
 
 def _boxes(candidates: list[Candidate]) -> NDArray[np.float64]:
-    return np.asarray([(c.region.x, c.region.y, c.region.width, c.region.height) for c in candidates], np.float64)
+    """Those of their regions: (n, 4) as x, y, width, height."""
+    boxes = [(c.region.x, c.region.y, c.region.width, c.region.height) for c in candidates]
+    return np.asarray(boxes, np.float64).reshape(-1, 4)
 
 
 def _box(region: Region, back: NDArray[np.float64], size: tuple[int, int]) -> Box:

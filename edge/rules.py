@@ -65,7 +65,7 @@ GAP = 5  # pixels: gaps in faint sides up to this are bridged
 SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
 SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
 SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
-SMALL_BOX = 7.0  # pixels of the reduced copy
+SMALL_BOX = 7.0  # pixels of the reduced copy: a smaller component that fills its tightest box may be two digits
 LOOK_NEAR, LOOK_BAND = 0.75, 0.1  # pixels, and part of its other side: so near a side of a box lies the ink along it
 LOOK_BIN = 1.5  # pixels: gaps along it, where a drawn line steps to the next row, are no wider
 LOOK_COVER = 0.75  # of three of its sides is ink
@@ -318,9 +318,8 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     plain = heights[~nets & (heights * LOOK_SCALE >= smallest) & (areas >= 3)]
     if plain.size:
         nets |= drawn_thin((extent > NET_HEIGHTS * _usual(plain.astype(np.float64))) & ~nets)
-    open_ones = ~nets & (np.minimum(widths, heights) >= BOX_HEIGHTS * smallest / LOOK_SCALE)
-    open_ones &= areas < BOX_FILL * (widths * heights)
     least_box = BOX_HEIGHTS * smallest / LOOK_SCALE
+    open_ones = ~nets & (np.minimum(widths, heights) >= least_box) & (areas < BOX_FILL * (widths * heights))
     for k in np.flatnonzero(open_ones)[:MOST_LOOKED_AT].tolist():
         x, y, w, h, _ = stats[k].tolist()
         nets[k] = _is_box((np.asarray(labels)[y : y + h, x : x + w] == k + 1).view(np.uint8), least_box)
@@ -337,13 +336,13 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
 def _is_box(own: Image, least: float) -> bool:
     """Whether the hull of a component fills the tightest box around it; for a small one, ink also runs along its sides.
 
-    own: uint8 (h, w). least: pixels, its smaller side. Of two digits that touch the hull fills that box, too, where
-    they are a few pixels high on the copy.
+    own: uint8 (h, w). least: pixels, the smaller side of a box. Of two digits that touch the hull fills that box, too,
+    where they are a few pixels high on the copy.
     """
     points = cv2.findNonZero(own)
     hull = cv2.convexHull(points)
     middle, sides, angle = cv2.minAreaRect(hull)
-    if min(sides) + 1 < least or cv2.contourArea(hull) < BOX_HULL * sides[0] * sides[1]:
+    if min(sides) <= 2 or min(sides) + 1 < least or cv2.contourArea(hull) < BOX_HULL * sides[0] * sides[1]:
         return False
     if min(sides) >= SMALL_BOX:
         return True
@@ -352,10 +351,11 @@ def _is_box(own: Image, least: float) -> bool:
     covers: list[float] = []
     for axis in AXES:
         length, height = sides[axis], sides[1 - axis]
-        bins = ((places[:, axis] / length + 0.5) * max(1, round(length / LOOK_BIN)) - 1e-6).clip(0).astype(np.int64)
+        count = round(length / LOOK_BIN)
+        bins = ((places[:, axis] / length + 0.5) * count - 1e-6).clip(0).astype(np.int64)
         for beyond in (places[:, 1 - axis], -places[:, 1 - axis]):
             near = beyond >= height / 2 - max(LOOK_NEAR, LOOK_BAND * height)
-            covers.append(np.unique(bins[near]).size / max(1, round(length / LOOK_BIN)))
+            covers.append(np.unique(bins[near]).size / count)
     return bool(sorted(covers)[1] >= LOOK_COVER)
 
 

@@ -24,7 +24,7 @@ def find_sheet(grey: Image, coarse: Image) -> Image | None:
     """uint8 (h, w): 255 on a sheet that lies on a darker desk; None where none does, or its outline is not seen whole.
 
     grey: uint8 (h, w). coarse: uint8 (h', w'), a small copy that says whether the frame's edge is dark at all: only
-    there an outline is looked for.
+    then an outline is looked for.
     """
     if min(coarse.shape) < 3:
         return None
@@ -63,19 +63,15 @@ def without_desk(image: Image, sheet: Image) -> Image:
     # Paper alone counts: a cell that lies partly on the desk is as bright as its part of the sheet.
     share = cv2.resize(sheet, size, interpolation=cv2.INTER_AREA)
     lit = cv2.resize(cv2.copyTo(image, sheet, np.zeros_like(image)), size, interpolation=cv2.INTER_AREA)
-    near = cv2.blur(share.astype(np.float32), (reach, reach))
+    near = cv2.blur(share.astype(np.float32), (reach, reach)).reshape(*share.shape, *(1,) * (image.ndim - 2))
     total = cv2.blur(lit.astype(np.float32), (reach, reach))
-    mean = cv2.mean(image, sheet)[: image.shape[2] if image.ndim == 3 else 1]
-    if image.ndim == 3:
-        near = near[..., None]
-    level = np.where(
-        near > FILL_LEAST, 255 * total / np.maximum(near, FILL_LEAST), mean if image.ndim == 3 else mean[0]
-    )
+    mean = cv2.mean(image, sheet)[: lit[0, 0].size]
+    level = np.where(near > FILL_LEAST, 255 * total / np.maximum(near, FILL_LEAST), mean)
     paper = cv2.resize(np.rint(level.clip(0, 255)).astype(np.uint8), (width, height), interpolation=cv2.INTER_LINEAR)
     return as_image(cv2.copyTo(image, sheet, paper))
 
 
-def of_sheet(depth: Image, sheet: Image) -> Image:
-    """The depth, uint8 (h, w), with as much as paper has on average where its desk was."""
+def plain_around(depth: Image, sheet: Image) -> Image:
+    """The depth, uint8 (h, w), with as much as the sheet has on average where its desk was: no edge, and no writing."""
     plain = np.full_like(depth, round(cv2.mean(depth, sheet)[0]))
     return as_image(cv2.copyTo(depth, sheet, plain))

@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import ctypes
 import logging
 import os
 import select
@@ -62,7 +61,7 @@ def run(options: argparse.Namespace, terminal: TextIO) -> int:
 
 
 def _run(options: argparse.Namespace, terminal: TextIO, signals: "_Signals | None") -> int:
-    """signals: None for `--check`, which serves nothing."""
+    """With a configuration. signals: None for `--check`, which serves nothing."""
     settle_libraries()
     show_warnings(terminal)
     from edge.daemon.config import ConfigError, load_config
@@ -145,6 +144,8 @@ def _share_heap() -> None:
     glibc gives each thread a heap of its own, so that none waits for another; here Python's lock makes them take turns
     anyway, and what each keeps for itself came to 10 MB. Elsewhere it does nothing.
     """
+    import ctypes
+
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -230,7 +230,7 @@ class Store:
         """
         with self._lock:
             completed = self._write(lambda connection: self._insert(connection, record, event, glyphs, picture))()
-        for wake in self._wakes:
+        for wake in tuple(self._wakes):
             wake()
         return completed
 
@@ -311,10 +311,11 @@ class Store:
 
         What comes back ends that.
         """
-        self._wakes = [*self._wakes, wake]  # another list: the thread that adds may be going through the old one
+        self._wakes.append(wake)
 
         def end() -> None:
-            self._wakes = [other for other in self._wakes if other is not wake]
+            with suppress(ValueError):  # it was ended before
+                self._wakes.remove(wake)
 
         return end
 

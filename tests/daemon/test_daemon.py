@@ -111,8 +111,7 @@ def test_readings_come_out_on_standard_output_and_over_http_and_are_in_the_datab
         running.process.send_signal(signal.SIGTERM)
         start = time.monotonic()
         assert running.process.wait(10) == 0
-        busy = max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)))  # others take turns on the machine
-        assert time.monotonic() - start < 2.5 * busy
+        assert time.monotonic() - start < 2.5
     assert [record["sequence"] for record in records] == list(range(1, len(records) + 1))
     assert latest["sequence"] >= records[-1]["sequence"]
     for record in records:

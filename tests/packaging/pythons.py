@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,21 @@ LEFT_OUT = {
     for entry in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["uv"]["exclude-dependencies"]
 }
 LACKING = re.compile(r"^\S+ \S+ requires (\S+), which is not installed\.$")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment with the package installed."""
+
+    folder: Path
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin/python"
+
+    @property
+    def command(self) -> Path:
+        return self.folder / "bin/edge-digits"
 
 
 def interpreters() -> dict[int, str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.pythons import LEFT_OUT, interpreters, not_installed
+from tests.packaging.pythons import LEFT_OUT, Environment, interpreters, not_installed
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "samples"
@@ -15,19 +15,10 @@ FIRST_WITHOUT_TFLITE_RUNTIME = 12
 
 
 @dataclass(frozen=True)
-class Device:
+class Device(Environment):
     """An environment with the package installed as on a device."""
 
-    folder: Path
     runtimes: tuple[str, ...]
-
-    @property
-    def python(self) -> Path:
-        return self.folder / "bin/python"
-
-    @property
-    def command(self) -> Path:
-        return self.folder / "bin/edge-digits"
 
 
 def kinds() -> list[tuple[int, str, str, tuple[str, ...]]]:

@@ -8,12 +8,11 @@ import sys
 import threading
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.packaging.conftest import clean_environment
-from tests.packaging.pythons import LEFT_OUT, ROOT, interpreters, not_installed
+from tests.packaging.pythons import LEFT_OUT, ROOT, Environment, interpreters, not_installed
 
 BUNDLES = {11: "bundle-debian12", 13: "bundle-debian13"}
 PAGES = ROOT / "samples/pages"
@@ -37,20 +36,11 @@ button = 27
 
 
 @dataclass(frozen=True)
-class Device:
+class Device(Environment):
     """An environment with locks installed and the package, and nothing else: not even pip."""
 
-    folder: Path
     runtime: str
     left_out: set[str]
-
-    @property
-    def python(self) -> Path:
-        return self.folder / "bin/python"
-
-    @property
-    def command(self) -> Path:
-        return self.folder / "bin/edge-digits"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -72,23 +62,14 @@ def device(request, registry, run, wheel, tmp_path_factory) -> Device:
     folder = tmp_path_factory.mktemp("device")
     # Python 3.11's own pip would bring setuptools.
     run(interpreters()[minor], "-m", "venv", "--without-pip", folder)
-    made = Device(
-        folder, runtime, LEFT_OUT["colorzero"] | (LEFT_OUT["ai-edge-litert"] if runtime == "litert" else set())
-    )
-    install = (
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        made.python,
-        "--disable-pip-version-check",
-        "install",
-        "--no-compile",
-    )
+    left_out = LEFT_OUT["colorzero"] | (LEFT_OUT["ai-edge-litert"] if runtime == "litert" else set())
+    made = Device(folder, runtime, left_out)
+    pip = (sys.executable, "-m", "pip", "--python", made.python, "--disable-pip-version-check")
+    install = (*pip, "install", "--quiet", "--no-deps", "--no-compile")
     for lock in locks.split():
         which = ("--require-hashes", "--only-binary=:all:", "-r", ROOT / f"requirements/{lock}.txt")
-        run(*install, "--quiet", "--no-deps", *which, cwd=folder)
-    run(*install, "--quiet", "--no-deps", wheel, cwd=folder)
+        run(*install, *which, cwd=folder)
+    run(*install, wheel, cwd=folder)
     return made
 
 

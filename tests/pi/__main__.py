@@ -31,19 +31,8 @@ def main() -> int:
     environment = os.environ | {"EDGE_DIGITS_TEST_PI": "full" if options.full else "short"}
     tests = options.rest or ["tests/pi"]
     # The emulators take all the cores they get.
-    words = [
-        "nice",
-        "-n",
-        "10",
-        sys.executable,
-        "-m",
-        "pytest",
-        "--durations=0",
-        "-v",
-        "-p",
-        "no:cacheprovider",
-        *tests,
-    ]
+    pytest = [sys.executable, "-m", "pytest", "--durations=0", "-v", "-p", "no:cacheprovider"]
+    words = ["nice", "-n", "10", *pytest, *tests]
     return subprocess.run([*APART, *words], cwd=ROOT, env=environment).returncode
 
 
