@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-from edge.arguments import Parser
+from edge.arguments import ALL_ANSWERED, SOME_FAILED, Parser
 from edge.terminal import is_terminal, show_warnings, write
 
 if TYPE_CHECKING:  # imported where they are used: --help does not wait for NumPy, OpenCV and a runtime
-    from edge.cli import Groups
     from edge.reader import DigitReader
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))  # pixels: two of a camera, a video's, a photograph's
@@ -91,13 +90,11 @@ class Threading(NamedTuple):
     rounds: int
 
 
-def add_parser(added: "argparse._SubParsersAction[Parser]", groups: "Groups") -> None:
-    """Adds `bench` to the commands."""
-    parser = added.add_parser(
-        "bench",
-        help="measure this device: what reading takes, and which runtime and threads are fastest",
-        description="Measures decoding, segmenting, naming and reading on this device, with pictures that it draws "
-        "itself, and recommends a runtime, a model and a number of threads.",
+def add_arguments(parser: Parser) -> None:
+    """What `bench` takes."""
+    parser.description = (
+        "Measures decoding, segmenting, naming and reading on this device, with pictures that it draws itself, and "
+        "recommends a runtime, a model and a number of threads."
     )
     parser.add_argument(
         "--seconds",
@@ -131,7 +128,7 @@ def run(options: argparse.Namespace, terminal: TextIO) -> int:
     """`edge-digits bench`."""
     import json
 
-    from edge.commands import ALL_ANSWERED, SOME_FAILED, settle_libraries
+    from edge.commands import settle_libraries
 
     settle_libraries()
     show_warnings(terminal)

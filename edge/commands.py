@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
+from edge.arguments import ALL_ANSWERED, SOME_FAILED
 from edge.errors import PictureError
 from edge.terminal import DEBUG_VARIABLE, complain, is_terminal, show_warnings, write
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:  # imported where they are used: --help does not wait for NumP
     from edge.source import Found
 
     Advance = Callable[[int], None]
-
-ALL_ANSWERED, SOME_FAILED = 0, 1  # exit statuses
 
 JOBS_PER_CORE = 4  # processes at most: more only wait for each other
 MAX_JOBS = 128  # each takes two of the 1,024 descriptors that a process usually has, and that select() can watch

@@ -11,14 +11,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from edge.arguments import Parser, count
-from edge.commands import ALL_ANSWERED, SOME_FAILED, load_fields, make_reader, settle_libraries
+from edge.arguments import ALL_ANSWERED, SOME_FAILED, Parser, add_model, add_page, add_refusal, count
+from edge.commands import load_fields, make_reader, settle_libraries
 from edge.errors import PictureError, SourceError
 from edge.terminal import complain, is_terminal, show_warnings, write
 
 if TYPE_CHECKING:  # imported where they are used: --help does not wait for NumPy, OpenCV and a runtime
     from edge.capture import Frame, Source
-    from edge.cli import Groups
     from edge.reading import Box, Reading
 
 INTERRUPTED = 130  # exit status
@@ -38,16 +37,16 @@ the folder failed meanwhile, 2 nothing could start: the command line, the model 
 interrupted"""
 
 
-def add_parser(added: "argparse._SubParsersAction[Parser]", groups: "Groups") -> None:
-    """Adds `watch` to the commands."""
-    parser = added.add_parser(
-        "watch",
-        parents=[groups.page, groups.refusal, groups.model],
-        help="read a camera, a video, a stream or a folder that fills, live",
-        description="Reads what a camera, a video or a stream shows, or the pictures in a folder and those that come. "
-        "Says a reading when it changes. Frames that come while one is read are dropped: the newest counts.",
-        epilog=STATUSES,
+def add_arguments(parser: Parser) -> None:
+    """What `watch` takes."""
+    parser.description = (
+        "Reads what a camera, a video or a stream shows, or the pictures in a folder and those that come. Says a "
+        "reading when it changes. Frames that come while one is read are dropped: the newest counts."
     )
+    parser.epilog = STATUSES
+    add_page(parser)
+    add_refusal(parser)
+    add_model(parser)
     parser.add_argument(
         "source",
         metavar="SOURCE",

@@ -9,13 +9,12 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from edge.arguments import WRONG_COMMAND_LINE, Parser
-from edge.commands import ALL_ANSWERED, SOME_FAILED, settle_libraries
+from edge.arguments import ALL_ANSWERED, SOME_FAILED, WRONG_COMMAND_LINE, Parser
+from edge.commands import settle_libraries
 from edge.errors import EdgeDigitsError
 from edge.terminal import complain, show_warnings, write
 
 if TYPE_CHECKING:
-    from edge.cli import Groups
     from edge.daemon.service import Service
     from edge.daemon.settings import Settings
 
@@ -30,15 +29,13 @@ full, or another daemon has it; 2 it could not start: the command line, the conf
 log = logging.getLogger("edge_digits.daemon")
 
 
-def add_parser(added: "argparse._SubParsersAction[Parser]", groups: "Groups") -> None:
-    """Adds `daemon` to the commands."""
-    parser = added.add_parser(
-        "daemon",
-        help="the service: a camera or a folder in; a database, MQTT, HTTP out",
-        description="Reads what a camera or a folder shows, all year, and hands stable readings to a database, MQTT, "
-        "HTTP, a web page, a webhook and standard output.",
-        epilog=STATUSES,
+def add_arguments(parser: Parser) -> None:
+    """What `daemon` takes."""
+    parser.description = (
+        "Reads what a camera or a folder shows, all year, and hands stable readings to a database, MQTT, HTTP, a web "
+        "page, a webhook and standard output."
     )
+    parser.epilog = STATUSES
     parser.add_argument("--config", metavar="FILE", help="a TOML file; --example writes one that explains every key")
     parser.add_argument("--check", action="store_true", help="only say what is wrong with the configuration")
     parser.add_argument("--example", action="store_true", help="write a configuration that explains every key")

@@ -15,7 +15,6 @@ from edge.terminal import is_terminal, write
 if TYPE_CHECKING:  # imported where they are used: --help does not wait for SQLite
     import sqlite3
 
-    from edge.cli import Groups
     from edge.daemon.query import Wanted
 
 Record = dict[str, Any]
@@ -36,14 +35,10 @@ exit status: 0 done, 1 the disk or the terminal failed meanwhile, 2 nothing coul
 database is wrong, 130 interrupted"""
 
 
-def add_parser(added: "argparse._SubParsersAction[Parser]", groups: "Groups") -> None:
-    """Adds `history` to the commands."""
-    parser = added.add_parser(
-        "history",
-        help="show and export what the daemon recorded",
-        description="Shows and exports what the daemon recorded, the oldest first. The daemon may run meanwhile.",
-        epilog=STATUSES,
-    )
+def add_arguments(parser: Parser) -> None:
+    """What `history` takes."""
+    parser.description = "Shows and exports what the daemon recorded, the oldest first. The daemon may run meanwhile."
+    parser.epilog = STATUSES
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--state",
