@@ -12,6 +12,7 @@ from edge.page import PAPER_SCALE, enlarged, floor_of, ink_of_page, mask_above, 
 from edge.segment import as_image
 
 Image = NDArray[np.uint8]
+Integers = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
@@ -428,13 +429,14 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     flat, upright = np.zeros_like(mask), np.zeros_like(mask)
     some = False
     large = (boxes[:, 2:4].min(axis=1) >= BOX_HEIGHTS * smallest) & (boxes[:, 4] < BOX_FILL * boxes[:, 2] * boxes[:, 3])
-    for k in np.flatnonzero(large[1:]) + 1:
-        x, y, w, h, _ = (int(v) for v in boxes[k])
-        own = as_image((np.asarray(labels)[y : y + h, x : x + w] == k).view(np.uint8) * 255)
+    for k in (np.flatnonzero(large[1:]) + 1).tolist():
+        x, y, w, h, _ = boxes[k].tolist()
+        within = np.asarray(labels)[y : y + h, x : x + w]
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
-        edges = own[: bands[0]], own[-bands[0] :], own[:, : bands[1]].T, own[:, -bands[1] :].T
-        if not _are_sides(edges, SIDE_COVER if w < ROW * h else SIDE_LEFT):
+        edges = within[: bands[0]], within[-bands[0] :], within[:, : bands[1]].T, within[:, -bands[1] :].T
+        if not _are_sides(edges, k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
             continue
+        own = as_image((within == k).view(np.uint8) * 255)
         if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
             continue  # nothing in it: a square 0
         link = min(LINK, max(3, h // BOX_LINK | 1))
@@ -452,12 +454,14 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     return (flat, upright) if some else None
 
 
-def _are_sides(edges: Sequence[Image], least: float) -> bool:
-    """Whether ink, uint8 (h, w), runs along all these edges of a component; along one it may cover no more than
-    `least`."""
+def _are_sides(edges: Sequence[Integers], own: int, least: float) -> bool:
+    """Whether a component runs along all these edges of its box; along one it may cover no more than `least`.
+
+    edges: int32 (h, w), the component of each pixel there. own: the component's number.
+    """
     one_short = False
     for edge in edges:
-        cover = np.count_nonzero(edge.any(axis=0)) / edge.shape[1]
+        cover = np.count_nonzero((edge == own).any(axis=0)) / edge.shape[1]
         if cover < least or (one_short and cover < SIDE_COVER):
             return False
         one_short |= cover < SIDE_COVER
