@@ -431,7 +431,7 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     large = (boxes[:, 2:4].min(axis=1) >= BOX_HEIGHTS * smallest) & (boxes[:, 4] < BOX_FILL * boxes[:, 2] * boxes[:, 3])
     for k in (np.flatnonzero(large[1:]) + 1).tolist():
         x, y, w, h, _ = boxes[k].tolist()
-        within = np.asarray(labels)[y : y + h, x : x + w]
+        within = np.asarray(labels, np.int32)[y : y + h, x : x + w]
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
         edges = within[: bands[0]], within[-bands[0] :], within[:, : bands[1]].T, within[:, -bands[1] :].T
         if not _are_sides(edges, k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
