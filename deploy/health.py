@@ -1,7 +1,7 @@
 """Whether the daemon of a configuration is well: asked by install.sh, after it has started a version.
 
-`health.py CONFIG` says `http://HOST:PORT` and ends with 0, or says why not and ends with 1. Where the configuration
-has no HTTP there is nobody to ask: it says nothing, and ends with 0.
+`health.py CONFIG` ends with 0, or says why not and ends with 1; where the configuration has no HTTP there is nobody to
+ask. `health.py --address CONFIG` asks nobody: it says `http://HOST:PORT`, and nothing where there is no HTTP.
 """
 
 import json
@@ -10,6 +10,7 @@ import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 PATIENCE = 5.0  # seconds for an answer
 DEFAULT_LISTEN, DEFAULT_PORT = "127.0.0.1", 8347
@@ -35,12 +36,31 @@ def failed(address: str, token: str) -> str:
     return "it says: " + "; ".join(part["reason"] for part in health["parts"].values() if part["state"] == "failed")
 
 
+def listens(http: dict[str, Any]) -> tuple[str, int] | None:
+    """Where a configuration's [http] listens; None where it does not."""
+    if not http.get("enabled", True):
+        return None
+    return http.get("listen", DEFAULT_LISTEN), http.get("port", DEFAULT_PORT)
+
+
+def say_address(config: str) -> int:
+    try:
+        place = listens(tomllib.loads(Path(config).read_text()).get("http", {}))
+    except (OSError, ValueError) as error:
+        print(f"{config}: {error}", file=sys.stderr)
+        return 1
+    if place is not None:
+        print(f"http://{place[0]}:{place[1]}")
+    return 0
+
+
 def main(config: str) -> int:
     try:
         http = tomllib.loads(Path(config).read_text()).get("http", {})
-        if not http.get("enabled", True):
+        place = listens(http)
+        if place is None:
             return 0
-        listen, port = http.get("listen", DEFAULT_LISTEN), http.get("port", DEFAULT_PORT)
+        listen, port = place
         asked = ASKED.get(listen, f"[{listen}]" if ":" in listen else listen)
         address = f"http://{asked}:{port}"
         if ask(f"{address}/healthz").strip() != b"ok":
@@ -54,9 +74,8 @@ def main(config: str) -> int:
     except (OSError, ValueError, LookupError) as error:
         print(f"it does not answer: {error}")
         return 1
-    print(f"http://{listen}:{port}")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(say_address(sys.argv[2]) if sys.argv[1] == "--address" else main(sys.argv[1]))

@@ -418,7 +418,8 @@ start_with_machine() {
 }
 
 show_page() {
-    address=$("$PYTHON" -I "$CURRENT/health.py" "$CONFIG" || true)
+    # From the configuration: a service that is well may be too busy right now to be asked once more.
+    address=$("$PYTHON" -I "$CURRENT/health.py" --address "$CONFIG" 2>/dev/null) || return 0
     port=${address##*:}
     case $address in
     '') say "The page is off (http.enabled in $CONFIG)." ; return 0 ;;
