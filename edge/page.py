@@ -59,7 +59,7 @@ def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) 
     for a grey picture. colour: gives uint8 (h, w, 3) BGR, called only where it is not.
     """
     fine, coarse = _copies(grey)
-    sheet = find_sheet(grey, coarse)
+    sheet = find_sheet(grey, coarse, preview)
     if sheet is not None:
         grey = without_desk(grey, sheet)
         fine, coarse = _copies(grey)

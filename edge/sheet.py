@@ -12,6 +12,8 @@ Image = NDArray[np.uint8]
 
 BRIGHT_PART = 0.2  # of the frame is a sheet, at least: the level that so much of it reaches is paper
 DESK_LEVEL = 0.7  # of that level: a desk is darker, and so is deep shade: around a patch of sunlight nothing is read
+LIGHT_DESK_LEVEL = 0.9  # of that level: the same for a desk of light wood, which shade is not
+WOOD_TONE = 0.93  # times the paper's share of blue to red: wood has less; what lies in the shade has as much, or more
 DESK_PART = 0.5  # of the frame's edge is so dark: a shadow or a wide stroke is not all around
 OUTLINE_SIDE = 320  # pixels: longer side of the copy in which the outline is looked for
 INSIDE = 0.01  # of the sheet's size: so near its edge lie its shadow and the outline's error
@@ -20,36 +22,56 @@ FILL_REACH = 4  # that copy's longer side over the width over which paper is ave
 FILL_LEAST = 5  # of 255 parts: where less than this of the surroundings is paper, it is the sheet's mean
 
 
-def find_sheet(grey: Image, coarse: Image) -> Image | None:
+def find_sheet(grey: Image, coarse: Image, preview: Image | None = None) -> Image | None:
     """uint8 (h, w): 255 on a sheet that lies on a darker desk; None where none does, or its outline is not seen whole.
 
     grey: uint8 (h, w). coarse: uint8 (h', w'), a small copy that says whether the frame's edge is dark at all: only
-    then an outline is looked for.
+    then an outline is looked for. preview: uint8 (h'', w'', 3) BGR, another, by which light wood is told from shade;
+    None for a grey picture.
     """
     if min(coarse.shape) < 3:
         return None
-    edge = np.concatenate([coarse[0], coarse[-1], coarse[:, 0], coarse[:, -1]])
-    if not _is_desk(edge, int(coarse.max())):  # most pages have none, and this is the cheaper question
+    edge = _edge(coarse)
+    most = DESK_LEVEL if preview is None else LIGHT_DESK_LEVEL
+    if not _is_desk(edge, most * int(coarse.max())):  # most pages have none, and this is the cheaper question
         return None
     place = int((1 - BRIGHT_PART) * coarse.size)
-    if not _is_desk(edge, int(np.partition(coarse.ravel(), place)[place])):
-        return None
+    paper = int(np.partition(coarse.ravel(), place)[place])
+    level = DESK_LEVEL
+    if not _is_desk(edge, DESK_LEVEL * paper):
+        if preview is None or not _is_desk(edge, LIGHT_DESK_LEVEL * paper) or not _is_wood(preview, paper):
+            return None
+        level = LIGHT_DESK_LEVEL
     try:
         corners = find_page(grey, OUTLINE_SIDE)
     except PictureError:
         return None
     inside = np.zeros_like(grey)
     cv2.fillConvexPoly(inside, np.rint(corners).astype(np.int32), (255,))
-    if cv2.mean(grey, inside)[0] * DESK_LEVEL <= cv2.mean(grey, cv2.bitwise_not(inside))[0]:
+    if cv2.mean(grey, inside)[0] * level <= cv2.mean(grey, cv2.bitwise_not(inside))[0]:
         return None
     margin = 1 + round(INSIDE * float(np.sqrt(cv2.countNonZero(inside))))
     kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
     return as_image(cv2.erode(inside, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)))
 
 
-def _is_desk(edge: Image, paper: int) -> bool:
-    """Whether most of the frame's edge, uint8 (n,), is darker than paper of that level by as much as a desk is."""
-    return np.count_nonzero(edge < DESK_LEVEL * paper) >= DESK_PART * edge.size
+def _edge(image: Image) -> Image:
+    """The pixels along the frame's edge, uint8 (n,) or (n, 3)."""
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
+def _is_desk(edge: Image, level: float) -> bool:
+    """Whether most of the frame's edge, uint8 (n,), is darker than that."""
+    return np.count_nonzero(edge < level) >= DESK_PART * edge.size
+
+
+def _is_wood(preview: Image, paper: int) -> bool:
+    """Whether the frame's edge is browner than what is as bright as the paper."""
+    sheet = preview[preview[:, :, 1] >= paper]
+    if not len(sheet):
+        return False
+    (blue, _, red), (desk_blue, _, desk_red) = (part.mean(axis=0).tolist() for part in (sheet, _edge(preview)))
+    return bool(desk_blue * red < WOOD_TONE * blue * desk_red)
 
 
 def without_desk(image: Image, sheet: Image) -> Image:

@@ -1,4 +1,8 @@
-"""What all tests share."""
+"""What all tests share.
+
+`make test` runs them in two processes (pytest-xdist): the workstation's, which train and convert for minutes, beside all
+others. These come first where both want a core: some of them count seconds.
+"""
 
 import os
 import signal
@@ -8,12 +12,31 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SKIPS_FAIL = os.environ.get("CI") == "true"
+WORKSTATION = ("train", "convert")  # folders of tests
+NICENESS = 10  # of their process
 
 
 def pytest_configure() -> None:
     """Lets the commands under test be interrupted: what runs in the background hands an ignored SIGINT down to them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _is_the_workstations(item: pytest.Item) -> bool:
+    return any(item.path.is_relative_to(ROOT / "tests" / name) for name in WORKSTATION)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.pluginmanager.has_plugin("xdist"):
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("workstation" if _is_the_workstations(item) else "device"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ and _is_the_workstations(item):
+        os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
 
 
 @pytest.fixture(scope="session")
