@@ -1,7 +1,7 @@
 """What all tests share.
 
-`make test` runs them in two processes (pytest-xdist): the workstation's, which train and convert for minutes, beside all
-others. These come first where both want a core: some of them count seconds.
+`make test` runs them in two processes (pytest-xdist): the workstation's, which train and convert for minutes, beside
+all others. These come first where both want a core: some of them count seconds.
 """
 
 import os

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge import DigitReader
-from edge.page import _copies
+from edge.page import _copies, reduced
 from edge.sheet import find_sheet, without_desk
 from tests.edge.sheets import Sheet
 
@@ -37,8 +37,18 @@ def on_desk(sheet: np.ndarray, degrees: float, grain: float, level: float = 90.0
     return np.where(whole, page, np.clip(desk, 0, 255)).astype(np.uint8), whole
 
 
-def sheet_of(grey: np.ndarray) -> np.ndarray | None:
-    return find_sheet(grey, _copies(grey)[1])
+def sheet_of(grey: np.ndarray, preview: np.ndarray | None = None) -> np.ndarray | None:
+    return find_sheet(grey, _copies(grey)[1], preview)
+
+
+def lit(sheet: Sheet, lights: tuple[float, float, float], degrees: float = 3.0) -> np.ndarray:
+    """uint8 (h, w, 3): the sheet on a desk that has these parts of its light, blue to red."""
+    grey, whole = on_desk(sheet.grey(), degrees, 12.0, level=200.0)
+    colours = np.where(whole[..., None], 1.0, np.array(lights))
+    return np.clip(grey[..., None] * colours, 0, 255).astype(np.uint8)
+
+
+LIGHT_WOOD, SHADE, BLUE_SHADE = (0.78, 0.87, 0.94), (0.87, 0.87, 0.87), (0.95, 0.88, 0.82)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +73,19 @@ def test_what_is_on_it_is_read_and_nothing_around_it(degrees: float, reader: Dig
     assert reader.read(grey).text == sheet.text
     wood = np.clip(grey[..., None] * np.array([0.6, 0.85, 1.0]), 0, 255).astype(np.uint8)
     assert reader.read(wood).text == sheet.text, "in the colours of wood under a yellow lamp"
+
+
+@pytest.mark.parametrize("lights, desk", [(LIGHT_WOOD, True), (SHADE, False), (BLUE_SHADE, False)])
+def test_light_wood_is_told_from_shade_by_its_colour(
+    lights: tuple[float, float, float], desk: bool, reader: DigitReader
+) -> None:
+    sheet = written()
+    frame = lit(sheet, lights)
+    grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+    assert 0.7 < grey[:100].mean() / grey[350, 200:700].mean() < 0.9
+    assert (sheet_of(grey, reduced(frame, 8)) is not None) == desk
+    assert sheet_of(grey) is None, "without colours nothing tells them apart"
+    assert reader.read(frame).text == sheet.text
 
 
 def test_a_shadow_over_half_a_page_is_no_desk() -> None:
