@@ -91,7 +91,7 @@ bench: $(WORKSTATION) $(RIVALS:%=build/bench/%/.ready) ## Measure it beside what
 	@nice .venv/bin/python -m train.bench
 
 test: $(WORKSTATION) ## Run all tests
-	@.venv/bin/python -m pytest $(or $(PYTEST_ARGS),-n 2 --dist loadgroup)
+	@.venv/bin/python -m pytest $(or $(PYTEST_ARGS),-n 2)
 
 test-pi: $(WORKSTATION) ## Try it on emulated Raspberry Pis (root, emulators, minutes; FULL=1: hours); docs/test-pi.md
 	@.venv/bin/python -m tests.pi $(if $(FULL),--full) $(if $(PYTEST_ARGS),-- $(PYTEST_ARGS))

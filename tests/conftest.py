@@ -7,6 +7,7 @@ all others. These come first where both want a core: some of them count seconds.
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,20 +23,24 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _is_the_workstations(item: pytest.Item) -> bool:
-    return any(item.path.is_relative_to(ROOT / "tests" / name) for name in WORKSTATION)
+def _is_the_workstations(nodeid: str) -> bool:
+    return nodeid.startswith(tuple(f"tests/{name}/" for name in WORKSTATION))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.has_plugin("xdist"):
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("workstation" if _is_the_workstations(item) else "device"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class TwoParts(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "workstation" if _is_the_workstations(nodeid) else "device"
+
+    return TwoParts(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ and _is_the_workstations(item):
+    if "PYTEST_XDIST_WORKER" in os.environ and _is_the_workstations(item.nodeid):
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
 
 
