@@ -34,7 +34,7 @@ AS_IT_SHIPS = "/run/systemd/system/edge-digits.service.d"
 PATIENCE = 1200.0  # seconds: an emulated machine at the lowest priority beside other work
 LIVING = (1.0, 6.0)  # seconds that it reads before the power is cut
 
-# VIDIOC_S_CTRL of the controls of vivid itself (vivid-ctrls.c), its test pattern and its text: white paper, on it a line:
+# VIDIOC_S_CTRL of vivid itself (vivid-ctrls.c), its test pattern and its text: white paper, on it in one line
 # the time and the number of the frame. As it comes, its picture is full of what might be digits.
 PLAIN_VIVID = """python3 -c '
 import fcntl, struct
