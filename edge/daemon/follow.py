@@ -31,6 +31,8 @@ LOOKS = 10.0  # at the frames in the time that they may be frozen
 LONGEST_LOOK = 1.0  # seconds between two of them, at most
 SUBSAMPLE = 4  # every so many pixels, across and down, are compared: noise changes them all
 RATE_FRAMES = 30  # over which frames a second are counted
+CALL_SECONDS = 10.0  # a call into the source that takes longer hangs
+OPEN_SECONDS = 60.0  # the same for opening it: a slow card has a camera's whole library to give first
 STOP_SECONDS = 1.0  # for the source to come back; within the two in which the daemon ends
 
 _log = logging.getLogger("edge_digits.source")
@@ -60,7 +62,7 @@ class Follower:
         self._newest: _Arrived | None = None
         self._arrivals: deque[float] = deque(maxlen=RATE_FRAMES)
         self._received = self._handed = 0
-        self._busy_since: float | None = None
+        self._under_way: tuple[float, float] | None = None  # since when a call is, and how long it may be
         self._watch = _FreezeWatch(settings.frozen_seconds if settings.kind in CAMERAS else 0.0)
 
     def start(self) -> None:
@@ -88,7 +90,18 @@ class Follower:
     @property
     def busy_since(self) -> float | None:
         """time.monotonic() from which on the present call into the source has not returned; None outside of one."""
-        return self._busy_since
+        under_way = self._under_way
+        return None if under_way is None else under_way[0]
+
+    @property
+    def hung_for(self) -> float:
+        """Seconds since the present call into the source began, if that is longer than it may take; 0 if not."""
+        under_way = self._under_way
+        if under_way is None:
+            return 0.0
+        since, patience = under_way
+        taken = time.monotonic() - since
+        return taken if taken > patience else 0.0
 
     @property
     def received(self) -> int:
@@ -160,12 +173,12 @@ class Follower:
         """What it has come to: a state and a reason."""
         name = self.source.name
         try:
-            self._call(self.source.open)
+            self._call(self.source.open, OPEN_SECONDS)
             if not self.source.live:
                 self._say(WORKING)
             while not self._stopping:
                 asked = time.monotonic()
-                frame = self._call(self.source.read)
+                frame = self._call(self.source.read, CALL_SECONDS)
                 if frame is not None and self._watch.is_alive(frame):
                     self._say(WORKING)
                     self._hand_over(frame, asked)
@@ -179,15 +192,15 @@ class Follower:
             return FAILED, f"{name}: {type(error).__name__}: {' '.join(str(error).split())}"
         finally:
             with suppress(Exception):  # it has failed already, and is opened anew
-                self._call(self.source.close)
+                self._call(self.source.close, CALL_SECONDS)
         return WAITING, ""
 
-    def _call(self, call: Callable[[], T]) -> T:
-        self._busy_since = time.monotonic()
+    def _call(self, call: Callable[[], T], patience: float) -> T:
+        self._under_way = time.monotonic(), patience
         try:
             return call()
         finally:
-            self._busy_since = None
+            self._under_way = None
 
     def _hand_over(self, frame: Frame, asked: float) -> None:
         """Puts it where `newest` finds it; a folder's picture waits there until it is taken."""

@@ -25,7 +25,7 @@ from edge.errors import UsageError
 from edge.reader import DigitReader
 
 FIELDS = "fields.toml"  # in the state folder, where the configuration names no other
-HUNG_SECONDS = 10.0  # a camera call, or a turn of the loop, that takes longer hangs
+HUNG_SECONDS = 10.0  # a turn of the loop that takes longer hangs
 TIDY_SECONDS = 600.0  # between two looks at what the store need not keep
 PICTURE_THREAD = "picture"  # reads a picture that was sent in, for as long as that takes
 LOOP_THREAD = "reading"  # likewise the camera's, on a slow processor longer than the end waits
@@ -318,9 +318,9 @@ class Service:
         """What does not come back: a camera call, or the loop itself; empty where all go round."""
         now = time.monotonic()
         follower, loop = self._follower, self._loop
-        busy = None if follower is None else follower.busy_since
-        if busy is not None and now - busy > HUNG_SECONDS:
-            return f"the camera does not answer for {now - busy:.0f} s"
+        silent = 0.0 if follower is None else follower.hung_for
+        if silent:
+            return f"the camera does not answer for {silent:.0f} s"
         if loop is not None and now - loop.alive > HUNG_SECONDS:
             return f"reading does not come to an end for {now - loop.alive:.0f} s"
         return ""

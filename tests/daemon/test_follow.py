@@ -14,6 +14,7 @@ import pytest
 
 from edge import capture
 from edge.capture import EndOfSource, Frame, Source
+from edge.daemon import follow as follow_module
 from edge.daemon.cameras import open_camera
 from edge.daemon.follow import Follower
 from edge.daemon.live import FAILED, WAITING, WORKING, Live
@@ -321,6 +322,23 @@ def test_a_call_that_does_not_come_back_is_seen_and_keeps_nobody_from_stopping(
     release.set()
     until(lambda: not follower.is_stuck, "it comes back")
     assert follower.busy_since is None and not source.is_open
+
+
+@pytest.mark.parametrize("at, hung", [("read", True), ("open", False)])
+def test_a_camera_may_take_longer_to_open_than_to_answer(
+    at: str, hung: bool, follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow_module, "CALL_SECONDS", 0.05)
+    release = threading.Event()
+    source = Scripted(lambda number: noise(number))
+    slow = getattr(source, at)
+    monkeypatch.setattr(source, at, lambda: (release.wait(PATIENCE), slow())[1])
+    follower = follow(source)
+    until(lambda: follower.busy_since is not None, "it gets there")
+    time.sleep(0.2)
+    assert (follower.hung_for > 0.05) == hung
+    release.set()
+    until(lambda: source.reads > 1, "it goes on")
 
 
 def test_waiting_to_open_again_is_not_being_stuck(follow: Callable[..., Follower], live: Live) -> None:
