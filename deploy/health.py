@@ -36,6 +36,11 @@ def failed(address: str, token: str) -> str:
     return "it says: " + "; ".join(part["reason"] for part in health["parts"].values() if part["state"] == "failed")
 
 
+def http_of(config: str) -> dict[str, Any]:
+    """A configuration's [http]."""
+    return tomllib.loads(Path(config).read_text()).get("http", {})
+
+
 def listens(http: dict[str, Any]) -> tuple[str, int] | None:
     """Where a configuration's [http] listens; None where it does not."""
     if not http.get("enabled", True):
@@ -45,7 +50,7 @@ def listens(http: dict[str, Any]) -> tuple[str, int] | None:
 
 def say_address(config: str) -> int:
     try:
-        place = listens(tomllib.loads(Path(config).read_text()).get("http", {}))
+        place = listens(http_of(config))
     except (OSError, ValueError) as error:
         print(f"{config}: {error}", file=sys.stderr)
         return 1
@@ -56,7 +61,7 @@ def say_address(config: str) -> int:
 
 def main(config: str) -> int:
     try:
-        http = tomllib.loads(Path(config).read_text()).get("http", {})
+        http = http_of(config)
         place = listens(http)
         if place is None:
             return 0

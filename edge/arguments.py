@@ -1,4 +1,5 @@
-"""Command lines: what every command of this project says about a wrong one, in one line, and the numbers they take."""
+"""Command lines: what every command of this project says about a wrong one, in one line, and how it ends; the numbers
+they take, and the options that those of `edge-digits` share."""
 
 import argparse
 from collections.abc import Callable, Sequence

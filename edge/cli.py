@@ -1,7 +1,8 @@
 """The command `edge-digits`: what it takes, and how it ends."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from edge.arguments import (
     ALL_ANSWERED,
@@ -58,17 +59,26 @@ def _parser() -> Parser:
     parser = Parser(prog=PROGRAM, description="Reads handwritten digits in pictures, on this device, with no network.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     added = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
-    for fill, help in (
-        (_classify, "name the one digit in each picture"),
-        (_read, "find and read every digit in each picture, line by line"),
-        (_watch, "read a camera, a video, a stream or a folder that fills, live"),
-        (_daemon, "the service: a camera or a folder in; a database, MQTT, HTTP out"),
-        (_history, "show and export what the daemon recorded"),
-        (_info, "show which model, runtime and platform are in use"),
-        (_bench, "measure this device: what reading takes, and which runtime and threads are fastest"),
+    for name, fill, help in (
+        ("classify", _classify, "name the one digit in each picture"),
+        ("read", _read, "find and read every digit in each picture, line by line"),
+        ("watch", _of("edge.watch"), "read a camera, a video, a stream or a folder that fills, live"),
+        ("daemon", _of("edge.daemon.command"), "the service: a camera or a folder in; a database, MQTT, HTTP out"),
+        ("history", _of("edge.daemon.history"), "show and export what the daemon recorded"),
+        ("info", _info, "show which model, runtime and platform are in use"),
+        (
+            "bench",
+            _of("edge.bench"),
+            "measure this device: what reading takes, and which runtime and threads are fastest",
+        ),
     ):
-        added.add_parser(fill.__name__.strip("_"), help=help, fill=fill)
+        added.add_parser(name, help=help, fill=fill)
     return parser
+
+
+def _of(module: str) -> Callable[[Parser], None]:
+    """Adds the arguments that a module says, which is imported only then."""
+    return lambda parser: import_module(module).add_arguments(parser)
 
 
 def _classify(parser: Parser) -> None:
@@ -106,24 +116,6 @@ def _read(parser: Parser) -> None:
     parser.set_defaults(run=commands.read)
 
 
-def _watch(parser: Parser) -> None:
-    from edge import watch
-
-    watch.add_arguments(parser)
-
-
-def _daemon(parser: Parser) -> None:
-    from edge.daemon import command
-
-    command.add_arguments(parser)
-
-
-def _history(parser: Parser) -> None:
-    from edge.daemon import history
-
-    history.add_arguments(parser)
-
-
 def _info(parser: Parser) -> None:
     from edge import commands
 
@@ -135,9 +127,3 @@ def _info(parser: Parser) -> None:
         help="default: a table on a terminal, one JSON object into a pipe or a file",
     )
     parser.set_defaults(run=commands.info)
-
-
-def _bench(parser: Parser) -> None:
-    from edge import bench
-
-    bench.add_arguments(parser)

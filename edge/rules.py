@@ -425,20 +425,20 @@ def _runs(mask: Image, run: int, axis: int, link: int = LINK) -> tuple[NDArray[n
 def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     """Masks of the lying and the standing lines of boxes and rows of cells drawn around digits; None where none is."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
-    boxes = np.asarray(statistics)
+    numbers, boxes = np.asarray(labels, np.int32), np.asarray(statistics)
     flat, upright = np.zeros_like(mask), np.zeros_like(mask)
     some = False
     large = (boxes[:, 2:4].min(axis=1) >= BOX_HEIGHTS * smallest) & (boxes[:, 4] < BOX_FILL * boxes[:, 2] * boxes[:, 3])
     for k in (np.flatnonzero(large[1:]) + 1).tolist():
         x, y, w, h, _ = boxes[k].tolist()
-        within = np.asarray(labels, np.int32)[y : y + h, x : x + w]
+        within = numbers[y : y + h, x : x + w]
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
         edges = within[: bands[0]], within[-bands[0] :], within[:, : bands[1]].T, within[:, -bands[1] :].T
         if not _are_sides(edges, k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
             continue
-        own = as_image((within == k).view(np.uint8) * 255)
         if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
             continue  # nothing in it: a square 0
+        own = as_image((within == k).view(np.uint8) * 255)
         link = min(LINK, max(3, h // BOX_LINK | 1))
         across, stats = _runs(own, max(5, min(w, 2 * h) // 4), 0, link)
         at_edge = (stats[:, 1] + stats[:, 3] <= 2 * bands[0]) | (stats[:, 1] >= h - 2 * bands[0])

@@ -18,9 +18,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.pi import initrd, stand_ins, trimmed
+from tests.pi import stand_ins, trimmed
+from tests.pi.initrd import initrd
 from tests.pi.lab import LAB, PATH, TRIXIE, again, alone, base, folder_of_a_run, run, teach_aarch64
 
+MAKERS = ("machine", "stand_ins", "trimmed", "initrd")  # modules that say what an image is
 IMAGE_MB = 2600
 MEMORY_MB = 1024
 AGENT_PORT, PAGE_PORT = 2222, 8347
@@ -90,9 +92,9 @@ POLICY = "#!/bin/sh\nexit 101\n"
 
 def image(machine: str) -> Path:
     """The folder with disk.img, kernel and initrd, made once, and anew where another image would come out."""
-    parts = [PACKAGES, PICAMERA2, AGENT, AGENT_UNIT, str(IMAGE_MB)]
-    parts += [Path(str(module.__file__)).read_text() for module in (stand_ins, trimmed, initrd)]
-    folder = LAB / f"machine-{hashlib.sha256(''.join(parts).encode()).hexdigest()[:8]}-{machine}"
+    makers = (Path(__file__).with_name(f"{name}.py") for name in MAKERS)
+    made_of = hashlib.sha256(b"".join(path.read_bytes() for path in makers)).hexdigest()[:8]
+    folder = LAB / f"machine-{made_of}-{machine}"
     with alone(folder.name):
         if not folder.is_dir():
             _make(machine, folder)
@@ -110,7 +112,7 @@ def _make(machine: str, folder: Path) -> None:
     # As apt does; else each start compiles them anew, for the daemon's user may not write there.
     run("chroot", root, "python3", "-m", "compileall", "-q", f"/{stand_ins.DIST_PACKAGES}")
     shutil.copyfile(root / os.readlink(root / "vmlinuz"), half / "vmlinuz")
-    (half / "initrd.img").write_bytes(initrd.initrd(root))
+    (half / "initrd.img").write_bytes(initrd(root))
     for cache in ("var/cache/apt/archives", "var/lib/apt/lists"):
         shutil.rmtree(root / cache, ignore_errors=True)
     run("mke2fs", "-q", "-t", "ext4", "-d", root, half / "disk.img", f"{IMAGE_MB}M")
