@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.page import PageInk
-from edge.segment import Region, as_image
+from edge.segment import Region, as_image, mean_within
 
 Image = NDArray[np.uint8]
 Integers = NDArray[np.int32]
@@ -18,7 +18,7 @@ MAX_COMPONENTS = 20000  # more than this many are specks of noise, and no stroke
 HALVINGS = 2
 CELL = 2**HALVINGS  # pixels: side of the cells in which it is first looked where there is ink
 ROUNDED = 0.9  # of a cell's ink is left, at least, when its level is rounded
-WINDOW_COST = 4000  # pixels: to look for components in a window costs as much as in so many pixels, whatever its size
+WINDOW_COST = 4000  # pixels: to put a window beside the others costs as much as to look through so many pixels
 
 LEAST_HEIGHT = 0.9  # of the smallest height: a blurred edge may be a pixel short
 LARGEST = 0.97  # of the frame, both ways: what is larger is not on the page, it is the page
@@ -38,28 +38,29 @@ RAMP_PART = 0.42  # of the ink's usual depth: the middle of that ramp
 class Components:
     """Connected components of a page's ink.
 
-    `boxes`: int32 (n, 4), x, y, width, height. `areas`: int32 (n,), pixels. `windows`: the part of the page that each
-    was found in, as x, y and int32 (h, w), the component of each pixel there. `numbers`: each one's own there.
+    `boxes`: int32 (n, 4), x, y, width, height. `areas`: int32 (n,), pixels. `labels`: int32 (h, w), the component of
+    each pixel, of the page or of parts of it that lie side by side. `numbers`: int32 (n,), each one's own there.
+    `origins`: int32 (n, 2), x, y of the page where each one's part of the labels would begin at 0, 0.
     """
 
     boxes: Integers
     areas: Integers
-    windows: list[tuple[int, int, Integers]]
-    numbers: list[int]
+    labels: Integers
+    numbers: Integers
+    origins: Integers
 
     def chosen(self, indices: Integers) -> "Components":
         """Some of them."""
-        some: list[int] = indices.tolist()
-        windows, numbers = [self.windows[k] for k in some], [self.numbers[k] for k in some]
-        return Components(self.boxes[indices], self.areas[indices], windows, numbers)
+        return Components(
+            self.boxes[indices], self.areas[indices], self.labels, self.numbers[indices], self.origins[indices]
+        )
 
     def draw(self, index: int, mask: Image, left: int, top: int) -> None:
         """Sets a component's pixels to 255 in a part of the page, uint8 (h, w), that begins at left, top."""
         x, y, width, height = self.boxes[index].tolist()
-        x0, y0, labels = self.windows[index]
-        own = labels[y - y0 : y - y0 + height, x - x0 : x - x0 + width]
-        part = mask[y - top : y - top + height, x - left : x - left + width]
-        np.copyto(part, 255, where=own == self.numbers[index])
+        x0, y0 = self.origins[index].tolist()
+        labels = self.labels[y - y0 : y - y0 + height, x - x0 : x - x0 + width]
+        mask[y - top : y - top + height, x - left : x - left + width] |= _pixels_of(labels, self.numbers.item(index))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Parts:
         for member in self.members[index]:
             self.components.draw(member, mask, x0, y0)
         depth = self.ink.depth[y0:y1, x0:x1]
-        typical = cv2.mean(depth, mask)[0]
+        typical = mean_within(depth, mask)
         threshold = self.ink.threshold.item((y0 + y1) // 2, (x0 + x1) // 2)
         middle = max(RAMP_PART * typical, min(threshold, typical / 2))
         width_of_ramp = SOFTNESS * typical
@@ -139,39 +140,49 @@ def _components(mask: Image, least: float) -> Components | None:
         return None
     inky = np.flatnonzero(cells.astype(np.bool_))
     ink = np.bincount(labels.ravel()[inky], cells.ravel()[inky])[1:] * (CELL * CELL / 255)
-    boxes = stats[:, :4] * CELL
-    kept = np.flatnonzero((ink >= ROUNDED * least) & (np.maximum(boxes[:, 2], boxes[:, 3]) >= least)).tolist()
-    places = boxes[kept].tolist()
-    if WINDOW_COST * len(kept) + sum(box[2] * box[3] for box in places) > mask.size:
-        windows = [(0, 0, mask)]
-    else:
-        windows = [_window(mask, labels, k + 1, box) for k, box in zip(kept, places, strict=True)]
-    found = [_labelled(window) for _, _, window in windows]
-    counts = [len(stats) for _, stats in found]
-    if not 0 < sum(counts) <= MAX_COMPONENTS:
+    kept = np.flatnonzero((ink >= ROUNDED * least) & (stats[:, 2:4].max(axis=1) * CELL >= least))
+    if not kept.size:
         return None
-    stats = np.concatenate([stats for _, stats in found])
-    boxes = stats[:, :4] + np.repeat(np.array([(x, y, 0, 0) for x, y, _ in windows], np.int32), counts, axis=0)
-    labelled = [(x, y, labels) for (x, y, _), (labels, _) in zip(windows, found, strict=True)]
-    return Components(
-        boxes,
-        stats[:, cv2.CC_STAT_AREA],
-        [window for window, count in zip(labelled, counts, strict=True) for _ in range(count)],
-        [number for count in counts for number in range(1, count + 1)],
-    )
+    boxes = stats[kept, :4] * CELL
+    starts = np.cumsum(boxes[:, 2] + 1) - boxes[:, 2] - 1
+    size = int(boxes[:, 3].max()), int(starts[-1] + boxes[-1, 2])
+    if WINDOW_COST * kept.size + size[0] * size[1] > mask.size:
+        labels, found = _labelled(mask)
+        origins = np.zeros((len(found), 2), np.int32)
+    else:
+        # Side by side in one strip, with a column of paper between two: one call for all of them.
+        strip = np.zeros(size, np.uint8)
+        for number, box, area, start in zip(
+            (kept + 1).tolist(), boxes.tolist(), stats[kept, cv2.CC_STAT_AREA].tolist(), starts.tolist(), strict=True
+        ):
+            window = _window(mask, labels, number, box, area)
+            strip[: window.shape[0], start : start + window.shape[1]] = window
+        labels, found = _labelled(strip)
+        home = np.searchsorted(starts, found[:, 0], side="right") - 1
+        origins = boxes[home, :2]
+        origins[:, 0] -= starts[home].astype(np.int32)
+    if not 0 < len(found) <= MAX_COMPONENTS:
+        return None
+    found[:, :2] += origins
+    numbers = np.arange(1, len(found) + 1, dtype=np.int32)
+    return Components(found[:, :4], found[:, cv2.CC_STAT_AREA], labels, numbers, origins)
 
 
-def _window(mask: Image, labels: Integers, number: int, box: list[int]) -> tuple[int, int, Image]:
-    """The window of a box, x, y, width, height in the mask: x, y, and the mask there, with nothing in it but the ink
-    that lies in a component of the cells."""
+def _window(mask: Image, labels: Integers, number: int, box: list[int], area: int) -> Image:
+    """The window of a box, x, y, width, height, in the mask, with nothing in it but the ink that lies in a component of
+    the cells; area: in cells."""
     x, y, width, height = box
     inside = labels[y // CELL : (y + height) // CELL, x // CELL : (x + width) // CELL]
     window = mask[y : y + height, x : x + width]
-    own = inside == number
-    if cv2.countNonZero(inside) != np.count_nonzero(own):
-        enlarged = cv2.resize(own.view(np.uint8) * 255, (width, height), interpolation=cv2.INTER_NEAREST)
+    if cv2.countNonZero(inside) != area:
+        enlarged = cv2.resize(_pixels_of(inside, number), (width, height), interpolation=cv2.INTER_NEAREST)
         window = as_image(cv2.bitwise_and(window, enlarged[: window.shape[0], : window.shape[1]]))
-    return x, y, window
+    return window
+
+
+def _pixels_of(labels: Integers, number: int) -> Image:
+    """uint8 (h, w): 255 where a component is. OpenCV takes a number for an array, though its types do not say so."""
+    return as_image(cv2.compare(labels, number, cv2.CMP_EQ))  # type: ignore[call-overload]
 
 
 def _labelled(mask: Image) -> tuple[Integers, Integers]:

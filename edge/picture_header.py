@@ -76,6 +76,7 @@ def _png(data: bytes) -> PictureHeader | None:
 # Of the 0xFF that may pad a marker the last alone is asked for: a search for a fixed byte is over ten times as fast.
 _NEXT_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 _SOI, _EOI, _SOS, _APP1, _TEM = 0xD8, 0xD9, 0xDA, 0xE1, 0x01
+_END = bytes((0xFF, _EOI))
 _SOF = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # frame headers; C4, C8 and CC are tables
 
 
@@ -90,6 +91,10 @@ def _jpeg(data: bytes) -> PictureHeader | None:
             break
         if marker in (_SOI, _TEM):
             continue
+        if marker == _SOS:
+            # Nothing but the end itself is written so in what follows, and a whole file has it in its last bytes.
+            complete = data.rfind(_END, position) >= 0
+            break
         if position + 2 > len(data):
             break
         length = int.from_bytes(data[position : position + 2], "big")

@@ -18,7 +18,7 @@ from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
 from edge.rules import levelled, without_rules
 from edge.second_look import Doubt, Seen, look_again
-from edge.segment import Region
+from edge.segment import Region, as_image, mean_within
 from edge.split import split, split_as
 
 Image = NDArray[np.uint8]
@@ -374,7 +374,7 @@ def _roughness(ink: PageInk, region: Region) -> float:
     grown = cv2.dilate(ink.mask[y : bottom + EDGE_REACH, x : right + EDGE_REACH], _EDGE)
     depth = ink.depth[top:bottom, left:right]
     paper = cv2.bitwise_not(grown[top - y :, left - x :][: depth.shape[0], : depth.shape[1]])
-    return cv2.mean(depth, paper)[0]
+    return mean_within(depth, as_image(paper))
 
 
 _EDGE = np.ones((2 * EDGE_REACH + 1, 2 * EDGE_REACH + 1), np.uint8)

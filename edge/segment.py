@@ -304,6 +304,15 @@ def _without_rules(ink: Image) -> Image:
     return ink if rules is None else as_image(cv2.subtract(ink, rules))
 
 
+def mean_within(image: Image, mask: Image) -> float:
+    """The mean level of an image, uint8 (h, w), where a mask of its shape is 255 and not 0; 0 where it is nowhere.
+
+    OpenCV's own mean with a mask takes three times as long.
+    """
+    pixels = cv2.countNonZero(mask)
+    return cv2.sumElems(cv2.bitwise_and(image, mask))[0] / pixels if pixels else 0.0
+
+
 def stroke_width(mask: Image) -> float:
     """Mean width of the strokes of a binary mask, in pixels; 0 for no ink.
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from edge.deskew import find_page
 from edge.errors import PictureError
-from edge.segment import as_image
+from edge.segment import as_image, mean_within
 
 Image = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ def find_sheet(grey: Image, coarse: Image, preview: Image | None = None) -> Imag
         return None
     inside = np.zeros_like(grey)
     cv2.fillConvexPoly(inside, np.rint(corners).astype(np.int32), (255,))
-    if cv2.mean(grey, inside)[0] * level <= cv2.mean(grey, cv2.bitwise_not(inside))[0]:
+    if mean_within(grey, inside) * level <= mean_within(grey, as_image(cv2.bitwise_not(inside))):
         return None
     margin = 1 + round(INSIDE * float(np.sqrt(cv2.countNonZero(inside))))
     kernel = np.ones((2 * margin + 1, 2 * margin + 1), np.uint8)
@@ -95,5 +95,5 @@ def without_desk(image: Image, sheet: Image) -> Image:
 
 def plain_around(depth: Image, sheet: Image) -> Image:
     """The depth, uint8 (h, w), with as much as the sheet has on average where its desk was: no edge, and no writing."""
-    plain = np.full_like(depth, round(cv2.mean(depth, sheet)[0]))
+    plain = np.full_like(depth, round(mean_within(depth, sheet)))
     return as_image(cv2.copyTo(depth, sheet, plain))

@@ -226,41 +226,6 @@ def test_the_memory_it_takes_is_known(device: Device, report: Report) -> None:
     )
 
 
-def test_power_cuts_lose_nothing_that_was_told(device: Device, report: Report) -> None:
-    began, first, unflushed = time.monotonic(), len(device.ledger.told), 0
-    device.next_reading(device.newest())
-    for cut in range(1, POWER_CUTS + 1):
-        told = len(device.ledger.told)
-        with asking(device.told, device.ledger):
-            device.until(lambda told=told: len(device.ledger.told) > told)  # else there is nothing to lose
-            time.sleep(device.random.uniform(*LIVING))
-            device.machine.shell(f"echo told >/root/unflushed-{cut}")
-            device.machine.cut_power()
-        off = time.monotonic()
-        booted = device.machine.start()
-        unflushed += device.machine.shell(f"cat /root/unflushed-{cut}", works=False) == ""
-        device.until(device.told.latest)
-        lost = device.ledger.lost(device.told)
-        assert lost == [], f"power cut {cut} of {POWER_CUTS}"
-        report.put(
-            "The machine",
-            what="power cuts",
-            result=f"{cut} of {POWER_CUTS}: {len(device.ledger.told) - first} readings acknowledged, 0 lost; of {cut} "
-            f"files written without a flush {unflushed} were; {(time.monotonic() - began) / 60:.0f} min",
-        )
-        print(
-            f"cut {cut}: {len(device.ledger.told) - told} acknowledged, {len(lost)} lost, {unflushed} unflushed lost; "
-            f"booted in {booted:.0f} s, the service answers after {time.monotonic() - off:.0f} s; "
-            f"{(time.monotonic() - began) / 60:.1f} min in all",
-            flush=True,
-        )
-    device.next_reading(max(device.ledger.told))
-    health = device.told.get("/api/health")
-    assert health["parts"]["store"]["state"] == "working", health
-    assert "damaged" not in device.machine.shell("ls /var/lib/edge-digits")
-    assert unflushed > POWER_CUTS / 2, "what had not been flushed was there: those were no power cuts"
-
-
 def test_it_comes_back_after_kill_9(device: Device, report: Report) -> None:
     with asking(device.told, device.ledger):
         for _ in range(KILLS):
@@ -309,3 +274,38 @@ def test_a_v4l2_camera_reads_as_well(device: Device, report: Report) -> None:
     report.add("The machine", what="V4L2 (vivid)", result=f"readings, the first {record['text']!r}")
     device.unset()
     assert device.next_reading(record["sequence"])["source"].startswith("picamera2")
+
+
+def test_power_cuts_lose_nothing_that_was_told(device: Device, report: Report) -> None:
+    began, first, unflushed = time.monotonic(), len(device.ledger.told), 0
+    device.next_reading(device.newest())
+    for cut in range(1, POWER_CUTS + 1):
+        told = len(device.ledger.told)
+        with asking(device.told, device.ledger):
+            device.until(lambda told=told: len(device.ledger.told) > told)  # else there is nothing to lose
+            time.sleep(device.random.uniform(*LIVING))
+            device.machine.shell(f"echo told >/root/unflushed-{cut}")
+            device.machine.cut_power()
+        off = time.monotonic()
+        booted = device.machine.start()
+        unflushed += device.machine.shell(f"cat /root/unflushed-{cut}", works=False) == ""
+        device.until(device.told.latest)
+        lost = device.ledger.lost(device.told)
+        assert lost == [], f"power cut {cut} of {POWER_CUTS}"
+        report.put(
+            "The machine",
+            what="power cuts",
+            result=f"{cut} of {POWER_CUTS}: {len(device.ledger.told) - first} readings acknowledged, 0 lost; of {cut} "
+            f"files written without a flush {unflushed} were; {(time.monotonic() - began) / 60:.0f} min",
+        )
+        print(
+            f"cut {cut}: {len(device.ledger.told) - told} acknowledged, {len(lost)} lost, {unflushed} unflushed lost; "
+            f"booted in {booted:.0f} s, the service answers after {time.monotonic() - off:.0f} s; "
+            f"{(time.monotonic() - began) / 60:.1f} min in all",
+            flush=True,
+        )
+    device.next_reading(max(device.ledger.told))
+    health = device.told.get("/api/health")
+    assert health["parts"]["store"]["state"] == "working", health
+    assert "damaged" not in device.machine.shell("ls /var/lib/edge-digits")
+    assert unflushed > POWER_CUTS / 2, "what had not been flushed was there: those were no power cuts"

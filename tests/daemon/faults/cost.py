@@ -62,7 +62,7 @@ def _ticks(stat: Path) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.daemon.faults.cost", description=__doc__)
     parser.add_argument("--idle", type=float, default=60.0, metavar="SECONDS", help="of idling that are measured")
-    parser.add_argument("--growth", type=float, default=600.0, metavar="SECONDS", help="at full speed; 0: not")
+    parser.add_argument("--growth", type=float, default=600.0, metavar="SECONDS", help="at full speed, at most; 0: not")
     parser.add_argument("--camera", choices=("synthetic", "stream"), default="stream", help="while it idles")
     parser.add_argument("--when", choices=("interval", "change"), default="interval", help="it reads, while it idles")
     parser.add_argument(
@@ -139,21 +139,22 @@ def _meter(hold: float) -> Callable[[float], bytes]:
 
 
 def growth(seconds: float) -> dict[str, object]:
-    """As many frames as it reads, of another number each; the memory's slope over them."""
+    """As many frames as it reads in that time, GROWTH_FRAMES at most, of another number each; the memory's slope."""
     with tempfile.TemporaryDirectory(prefix="edge-digits-cost-") as name, Camera(rate=100) as camera:
         folder = Path(name)
         with Broker(folder) as broker, Subscriber(broker, "cost/reading"):
             source = {"kind": "stream", "location": camera.url, "rate": 200}
             daemon = _started(folder, broker, source, {"interval": 0.02, "frames": 1, "agree": 1, "confidence": 0.0})
             samples: list[tuple[int, float]] = []
+            start = time.monotonic()
             try:
-                end = time.monotonic() + seconds
-                while time.monotonic() < end:
+                frames = 0
+                while time.monotonic() < start + seconds and frames < WARM_FRAMES + GROWTH_FRAMES:
                     time.sleep(SAMPLE_SECONDS)
                     frames = daemon.health().get("frames", {}).get("read", 0)
                     if frames >= WARM_FRAMES:
                         samples.append((frames, daemon.memory()))
-                records = daemon.sequence()
+                records, seconds = daemon.sequence(), time.monotonic() - start
             finally:
                 daemon.close()
     if len(samples) < 2:
