@@ -14,6 +14,7 @@ import itertools
 import logging
 import os
 import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -22,7 +23,7 @@ from edge.capture import Folder, Frame, turned
 from edge.errors import EdgeDigitsError, SourceError
 
 FAILED_MARK = "failed "  # stands before the state of a picture that could not be read
-FORGOTTEN = ""  # the state of a picture that is no longer there: one that is put back is read again
+FORGOTTEN_AT_ONCE = 500  # pictures that were taken out of the folder, in one transaction
 PART = ".part"  # what a copy is called until it is whole; hidden besides
 
 _log = logging.getLogger("edge_digits.inbox")
@@ -36,6 +37,14 @@ class Pictures(Protocol):
         ...
 
     def mark_picture(self, path: str, state: str) -> None:
+        """Raises StoreError."""
+        ...
+
+    def marked_pictures(self) -> Iterator[str]:
+        """The paths of all that are marked. Raises StoreError."""
+        ...
+
+    def forget_pictures(self, paths: Sequence[str]) -> None:
         """Raises StoreError."""
         ...
 
@@ -72,6 +81,8 @@ class Inbox:
                 raise SourceError(f"source.{key}: {folder}: {error.strerror}") from None
             if os.path.samefile(folder, self.name):
                 raise SourceError(f"source.{key}: {folder} is the folder that pictures come into; name another")
+        with suppress(EdgeDigitsError):  # then it is done at the next start
+            self._forget_gone()
 
     def read(self) -> Frame | None:
         """The next picture that was not read yet."""
@@ -112,6 +123,19 @@ class Inbox:
         self._move(path, self._done if marked == state else self._failed)  # what a crash left undone
         return True
 
+    def _forget_gone(self) -> None:
+        """Forgets pictures that somebody took out of the folder: in years they would fill the disk.
+
+        Where none is left, the folder may be on a disk that is not there yet, and none is forgotten.
+        """
+        if any(self._is_there(path) for path in self._pictures.marked_pictures()):
+            gone = (path for path in self._pictures.marked_pictures() if not self._is_there(path))
+            while some := list(itertools.islice(gone, FORGOTTEN_AT_ONCE)):
+                self._pictures.forget_pictures(some)
+
+    def _is_there(self, path: str) -> bool:
+        return os.path.lexists(os.path.join(self.name, path))
+
     def _put_away(self, path: str, folder: str) -> None:
         if self._folder.is_as_it_was(path):  # else it is a new picture, to be read
             self._move(path, folder)
@@ -127,7 +151,7 @@ class Inbox:
             _log.warning("%s: cannot be moved to %s: %s", path, folder, error.strerror or error)
             return
         with suppress(EdgeDigitsError):  # then one that is put back is not read again
-            self._pictures.mark_picture(self._key(path), FORGOTTEN)
+            self._pictures.forget_pictures([self._key(path)])
 
 
 def move(path: str, target: str) -> str:

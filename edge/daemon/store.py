@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -522,6 +522,27 @@ class Store:
     def mark_picture(self, path: str, state: str) -> None:
         """Remembers it. Raises StoreError."""
         self._write(lambda connection: _mark(connection, path, state))
+
+    def marked_pictures(self) -> Iterator[str]:
+        """The paths of all that are marked; some may be forgotten meanwhile. Raises StoreError."""
+        last = b""
+        while True:
+            with self._reading() as connection:
+                found = connection.execute(
+                    "SELECT path FROM pictures WHERE path > ? ORDER BY path LIMIT ?", (last, BATCH)
+                ).fetchall()
+            yield from (os.fsdecode(path) for (path,) in found)
+            if len(found) < BATCH:
+                return
+            last = found[-1][0]
+
+    def forget_pictures(self, paths: Sequence[str]) -> None:
+        """They are as if they had never been marked. Raises StoreError."""
+
+        def forget(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM pictures WHERE path = ?", [(os.fsencode(path),) for path in paths])
+
+        self._write(forget)
 
     # Keeping it small
 

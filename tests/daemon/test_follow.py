@@ -20,22 +20,12 @@ from edge.daemon.follow import Follower
 from edge.daemon.live import FAILED, WAITING, WORKING, Live
 from edge.daemon.settings import SourceSettings
 from edge.errors import SourceError
+from tests.daemon.pictures import Memory
 from tests.edge.frames import number_of, numbered, page, write_video
 from tests.edge.streams import serve
 
 PATIENCE = 20.0  # seconds
 QUICK = {"retry_seconds": 0.05, "retry_longest": 0.2}
-
-
-class Memory:
-    def __init__(self) -> None:
-        self.states: dict[str, str] = {}
-
-    def picture_state(self, path: str) -> str | None:
-        return self.states.get(path)
-
-    def mark_picture(self, path: str, state: str) -> None:
-        self.states[path] = state
 
 
 class Counted(Frame):

@@ -15,24 +15,12 @@ from edge.capture import Frame, opened
 from edge.daemon import inbox as module
 from edge.daemon.inbox import Inbox, move
 from edge.errors import EdgeDigitsError, SourceError
+from tests.daemon.pictures import Memory
 from tests.edge.frames import page
 
 PNG = cv2.imencode(".png", page("4071"))[1].tobytes()
 OTHER_PNG = cv2.imencode(".png", page("5"))[1].tobytes()
 PATIENCE = 20.0  # seconds
-
-
-class Memory:
-    """What the store remembers of pictures."""
-
-    def __init__(self) -> None:
-        self.states: dict[str, str] = {}
-
-    def picture_state(self, path: str) -> str | None:
-        return self.states.get(path)
-
-    def mark_picture(self, path: str, state: str) -> None:
-        self.states[path] = state
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +114,29 @@ def test_pictures_are_put_where_they_belong_and_those_folders_are_not_searched(f
         assert quiet(inbox)
         (done / "sub" / "a.png").rename(folder / "sub" / "a.png")
         assert path_of(one(inbox)).endswith("a.png"), "who puts it back wants it read again"
+    assert not memory.states, "what is put away needs not be remembered"
+
+
+def test_pictures_that_were_taken_out_are_forgotten_but_not_those_of_an_empty_folder(
+    folder: Path, memory: Memory, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png"):
+        put(folder / name)
+    with opened(Inbox(str(folder), memory)) as inbox:
+        for _ in range(2):
+            commit(inbox, memory, one(inbox))
+    away = tmp_path / "away"
+    folder.rename(away)
+    folder.mkdir()  # where a disk belongs that is not there yet
+    with opened(Inbox(str(folder), memory)) as inbox:
+        assert quiet(inbox, 0.2)
+    assert sorted(memory.states) == ["a.png", "b.png"]
+    folder.rmdir()
+    away.rename(folder)
+    (folder / "b.png").unlink()
+    with opened(Inbox(str(folder), memory)) as inbox:
+        assert quiet(inbox)
+    assert list(memory.states) == ["a.png"]
 
 
 def test_a_failed_picture_that_stays_is_not_tried_again(folder: Path, memory: Memory) -> None:

@@ -115,6 +115,21 @@ def test_a_picture_is_marked_with_its_record_or_not_at_all(store: Store) -> None
     assert store.picture_state("a.png") == "failed"
 
 
+def test_marked_pictures_are_told_one_by_one_and_can_be_forgotten(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.daemon.store.BATCH", 3)
+    paths = [*(f"{number}.png" for number in range(6)), os.fsdecode(b"p\xe9ge.png")]
+    for path in paths:
+        store.mark_picture(path, "done")
+    assert list(store.marked_pictures()) == paths
+    for path in store.marked_pictures():
+        if path != "4.png":
+            store.forget_pictures([path])
+    assert list(store.marked_pictures()) == ["4.png"]
+    assert store.picture_state("0.png") is None
+
+
 def test_subscribers_are_woken_after_the_commit(store: Store) -> None:
     seen: list[int] = []
     store.subscribe(lambda: seen.append(store.count()))
