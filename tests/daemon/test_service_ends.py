@@ -1,5 +1,6 @@
 """How the daemon's parts start and end together."""
 
+import os
 import socket
 import threading
 import time
@@ -122,6 +123,23 @@ class Hanging:
 
     def close(self) -> None:
         pass
+
+
+def test_an_answer_that_comes_when_all_is_closed_writes_to_nobodys_file() -> None:
+    server = Server(lambda *_: [], "127.0.0.1", 0, lambda _: None, [])
+    server.start()
+    listener = server._server
+    assert listener is not None
+    server.stop()
+    receiving, sending = os.pipe()  # with the numbers that those had by which the loop was woken
+    os.set_blocking(receiving, False)
+
+    listener.pull_trigger()
+
+    with pytest.raises(BlockingIOError):
+        os.read(receiving, 1)
+    os.close(receiving)
+    os.close(sending)
 
 
 def test_a_page_that_ends_by_itself_a_moment_before_it_is_told_to_ends_in_peace() -> None:

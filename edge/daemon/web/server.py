@@ -79,7 +79,6 @@ class Server:
         self._listen, self._wanted_port = listen, port
         self._admit, self._headers, self._on_stop = admit, headers, on_stop
         self._stopping = False
-        self._waking = threading.Lock()  # of stop(), until the thread knows
         self._patience = STOP_SECONDS / 2
         self._thread: threading.Thread | None = None
         self._server: _Listener | None = None
@@ -125,11 +124,10 @@ class Server:
         """Listens no more; a request that takes longer than this many seconds gets no answer."""
         self._patience = timeout / 2
         self._on_stop()
-        with self._waking:
-            self._stopping = True
-            if self._server is None or self._thread is None:
-                return
-            self._server.pull_trigger()
+        self._stopping = True
+        if self._server is None or self._thread is None:
+            return
+        self._server.pull_trigger()
         self._thread.join(timeout)
         self._server = self._thread = None
 
@@ -142,10 +140,7 @@ class Server:
                 log.warning("http: %s", error.strerror or error)
                 time.sleep(LOOK_SECONDS)
         server.task_dispatcher.shutdown(timeout=self._patience)
-        with (
-            self._waking
-        ):  # what it is woken by is closed: nobody may write to that any more, nor to what comes after it
-            wasyncore.close_all(server.connections)
+        server.close_for_good()
 
 
 def _listen(listen: str, port: int) -> socket.socket:
@@ -406,6 +401,8 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
     ) -> None:  # fmt: skip
         self.judge, self.headers, self.connections = judge, headers, connections
         self._next_look = 0.0
+        self._waking = threading.RLock()
+        self._closed_for_good = False
         super().__init__(
             application,
             connections,
@@ -418,6 +415,19 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
 
     def readable(self) -> bool:
         return len(self.active_channels) < CONNECTIONS
+
+    def pull_trigger(self) -> None:
+        """Wakes the loop, if it has not ended: what is written to for that is closed then, and its number may be another
+        file's."""
+        with self._waking:
+            if not self._closed_for_good:
+                super().pull_trigger()
+
+    def close_for_good(self) -> None:
+        """Closes every connection, and listens no more."""
+        with self._waking:
+            self._closed_for_good = True
+            wasyncore.close_all(self.connections)
 
     def look_after(self) -> None:
         """Closes connections that are too slow, and those that waited longest where there are too many."""
