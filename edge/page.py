@@ -23,6 +23,9 @@ HALF = 128  # stands for the paper's own level where a channel is compared with 
 PAPER_SMOOTH = 3  # pixels of that copy: width of the median that takes the noise out of it
 DARKEST_LIGHT = 20  # grey levels: less light than this is taken for this much
 POLARITY_REACH = 16  # the copy's longer side over the width of the surroundings by which polarity is judged
+UNCLEAR = 0.1  # of all that strays, more to one side than to the other: less does not tell the polarity
+UNCLEAR_REACH = 12  # the copy's longer side over the width of the surroundings by which it is judged then
+INKY = 0.06  # of the light: what strays by less is noise
 
 PAPER_SCALE = 8  # pixels: side of the cells in which thresholds are set
 MIN_DEPTH = 9  # of 255 parts of the paper's level: less contrast is not ink
@@ -127,7 +130,7 @@ def _hides_in_grey(preview: Image) -> bool:
     """Whether somewhere ink stands out of the paper much more by its colour than by its grey."""
     small = reduced(preview, scale_to(preview, COARSE_COPY))
     grey = as_image(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY))
-    reach = max(3, max(small.shape) // PAPER_REACH | 1)
+    reach = _reach(small, PAPER_REACH)
     by_colour, by_grey = _strayed(small, grey, as_image(cv2.blur(small, (reach, reach))))
     hidden = cv2.subtract(by_colour, cv2.convertScaleAbs(by_grey, alpha=COLOUR_GAIN))
     deep = cv2.compare(hidden, np.full_like(grey, MIN_DEPTH), cv2.CMP_GT)
@@ -147,7 +150,7 @@ def _depth_of(grey: Image, fine: Image, coarse: Image) -> tuple[Image, Image | N
         grey, fine, coarse = _inverse(grey), _inverse(fine), _inverse(coarse)
     paper = _paper(fine, round(longer / FINE_REACH / scale) | 1)
     depth = _depth(grey, enlarged(paper, scale, grey.shape))
-    wide = _paper(coarse, max(3, max(coarse.shape) // PAPER_REACH | 1))
+    wide = _paper(coarse, _reach(coarse, PAPER_REACH))
     lost = cv2.subtract(wide, reduced(paper, coarser))
     missing = cv2.compare(as_image(cv2.divide(lost, wide, scale=255)), np.full_like(wide, WIDE_DEPTH), cv2.CMP_GT)
     if cv2.countNonZero(missing) < WIDE_CELLS:
@@ -162,7 +165,7 @@ def _depth_in_colour(frame: Image, grey: Image) -> Image:
     """
     scale = scale_to(frame, COARSE_COPY)
     coarse = reduced(frame, scale)
-    around = max(3, max(coarse.shape) // PAPER_REACH | 1)
+    around = _reach(coarse, PAPER_REACH)
     return _strayed(frame, grey, enlarged(as_image(cv2.medianBlur(coarse, around)), scale, grey.shape))[0]
 
 
@@ -223,13 +226,28 @@ def _paper(small: Image, reach: int) -> Image:
 def _is_chalk(small: Image) -> bool:
     """Whether the ink is lighter than the page: paper is the larger part, so ink is what strays farther from the mean.
 
-    That is the sign of the third moment. The edge of a shadow strays as far to both sides.
+    That is the sign of the third moment. The edge of a shadow strays as far to both sides; where nothing strays much
+    more to one, what strays from the median is weighed, which goes along such an edge.
     """
-    reach = max(3, max(small.shape) // POLARITY_REACH | 1)
-    around = cv2.blur(small, (reach, reach)).astype(np.float32)
-    # In parts of the light that falls there: a bright page strays by more grey levels than its shadows.
-    strayed = ((small - around) / np.maximum(around, DARKEST_LIGHT)).ravel()
-    return bool((strayed * strayed).dot(strayed) > 0)
+    strayed = _strayed_by(small, cv2.blur(small, (_reach(small, POLARITY_REACH),) * 2))
+    squared = strayed * strayed
+    lopsided = float(squared.dot(strayed))
+    if abs(lopsided) >= UNCLEAR * float(squared.dot(abs(strayed))):
+        return lopsided > 0
+    strayed = _strayed_by(small, cv2.medianBlur(small, _reach(small, UNCLEAR_REACH)))
+    return float(strayed[strayed > INKY].sum()) > -float(strayed[strayed < -INKY].sum())
+
+
+def _reach(image: Image, part: int) -> int:
+    """An odd number of pixels, that part of an image's longer side."""
+    return max(3, max(image.shape[:2]) // part | 1)
+
+
+def _strayed_by(small: Image, around: object) -> NDArray[np.float32]:
+    """By how much each pixel is lighter than what is around it, in parts of the light that falls there: a bright page
+    strays by more grey levels than its shadows. float32 (h * w,)."""
+    level = np.asarray(around, np.float32)
+    return np.asarray((small - level) / np.maximum(level, DARKEST_LIGHT), np.float32).ravel()
 
 
 def _depth(grey: Image, paper: Image) -> Image:

@@ -33,6 +33,8 @@ COARSE_STEP, FINE_STEP = 1.0, 0.2  # degrees
 FINE_REACH = 2.0  # degrees: the angle told by a reduced copy is off by no more
 LEVEL = 0.35  # degrees: less tilt is not turned back
 ANGLE_POINTS = 6000  # of the net's pixels are enough to tell its angle
+STRAIGHT = 1.75  # times as sharp at its angle as at the usual one: thin ink in which there are lines, not writing alone
+STRAIGHT_ALONE = 3.2  # the same of what may be lines, without the rest
 
 LOW = 0.6  # of the floor: ink shallower than it may still be a line, being straight
 RULE_WINDOW = 0.14  # of the frame's longer side: ruling is looked for along windows of this length
@@ -82,10 +84,9 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
     """
     if floor is None:
         floor = floor_of(depth)
-    net = _net(depth, floor, smallest)
-    if net is None:
+    angle = _angle(depth, floor, smallest)
+    if angle is None:
         return depth, None
-    angle = _angle(net, mask_above(depth, floor))
     turn, frame = None, depth.shape
     if abs(angle) > LEVEL:
         depth, turn = levelled(depth, angle)
@@ -293,8 +294,8 @@ def _without_boxes(depth: Image, smallest: float) -> Image:
     return depth
 
 
-def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
-    """What may be lines on a copy reduced by LOOK_SCALE, None if nothing."""
+def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image, Image] | None:
+    """All ink on a copy reduced by LOOK_SCALE, and that of it which may be lines; None if nothing may."""
     look = reduced(depth, LOOK_SCALE)
     least = enlarged(floor, PAPER_SCALE // LOOK_SCALE, look.shape)
     small = as_image(cv2.compare(look, cv2.convertScaleAbs(least, alpha=LOOK_PART, beta=LOOK_LESS), cv2.CMP_GT))
@@ -330,8 +331,7 @@ def _net(depth: Image, floor: Image, smallest: float) -> Image | None:
     table = np.zeros(count, np.uint8)
     table[chosen] = 255
     net = table[np.asarray(labels)]
-    # The angle is told by all of it: a faint line comes in many pieces.
-    return small if cv2.countNonZero(net) >= MIN_NET else None
+    return (small, as_image(net)) if cv2.countNonZero(net) >= MIN_NET else None
 
 
 def _is_box(own: Image, least: float) -> bool:
@@ -367,20 +367,37 @@ def _usual(heights: Floats) -> float:
     return float(order[int(np.searchsorted(weight, weight[-1] / 2))])
 
 
-def _angle(net: Image, mask: Image) -> float:
-    """By how many degrees lines are turned clockwise: where the projections on both axes are the sharpest.
-
-    net: uint8 (h', w'), a reduced copy of the ink, enough for the first guess. mask: uint8 (h, w), all of it.
-    """
-    coarse = _sharpest(net, np.arange(-MAX_ANGLE, MAX_ANGLE + COARSE_STEP / 2, COARSE_STEP))
+def _angle(depth: Image, floor: Image, smallest: float) -> float | None:
+    """By how many degrees a page's lines are turned clockwise; None where it has none."""
+    look = _net(depth, floor, smallest)
+    if look is None:
+        return None
+    ink, net = look
+    # All of it tells the angle, for a faint line comes in many pieces; but where much is written a box alone does.
+    angles = np.arange(-MAX_ANGLE, MAX_ANGLE + COARSE_STEP / 2, COARSE_STEP)
+    coarse, sharpness = _sharpest(_thin(ink, LOOK_SCALE), angles)
+    if sharpness < STRAIGHT:
+        coarse, sharpness = _sharpest(net, angles)
+        if sharpness < STRAIGHT_ALONE:
+            return None
     low, high = max(-MAX_ANGLE, coarse - FINE_REACH), min(MAX_ANGLE, coarse + FINE_REACH)
-    return _sharpest(mask, np.arange(low, high + FINE_STEP / 2, FINE_STEP))
+    return _sharpest(_thin(mask_above(depth, floor)), np.arange(low, high + FINE_STEP / 2, FINE_STEP))[0]
 
 
-def _sharpest(mask: Image, angles: Floats) -> float:
+def _thin(mask: Image, scale: int = 1) -> Image:
+    """Without what is thicker than any line, such as a shadow, whose edge is at no line's angle. scale: by which the
+    mask is reduced."""
+    side = round(max(THICKEST_RULE * max(mask.shape), THIN / scale)) + 1
+    thick = cv2.dilate(_opened(mask, np.ones((side, side), np.uint8)), np.ones((3, 3), np.uint8))
+    return as_image(cv2.subtract(mask, thick))
+
+
+def _sharpest(mask: Image, angles: Floats) -> tuple[float, float]:
+    """The angle at which the projections on both axes are the sharpest, and how many times as sharp as they usually
+    are."""
     found = cv2.findNonZero(mask)
     if found is None:
-        return 0.0
+        return 0.0, 0.0
     points = found.reshape(-1, 2)
     if len(points) > ANGLE_POINTS:
         points = points[:: -(-len(points) // ANGLE_POINTS)]
@@ -395,7 +412,9 @@ def _sharpest(mask: Image, angles: Floats) -> float:
             total += float(np.square(np.diff(counts, prepend=0.0, append=0.0)).sum())
         return total
 
-    return float(max(angles, key=sharpness))
+    found_so = [sharpness(degrees) for degrees in angles.tolist()]
+    best = int(np.argmax(found_so))
+    return float(angles[best]), found_so[best] / float(np.median(found_so))
 
 
 def levelled(depth: Image, degrees: float) -> tuple[Image, Matrix]:

@@ -63,6 +63,18 @@ def test_the_edge_of_a_shadow_is_not_ink(blur: float) -> None:
     assert (mask[sheet.marks > 0.9] > 0).mean() > 0.95
 
 
+@pytest.mark.parametrize(("paper", "ink"), [(150, 95), (95, 150)])
+def test_light_between_a_shadow_and_the_frame_is_not_taken_for_chalk(paper: float, ink: float) -> None:
+    sheet = Sheet(560, 420)
+    for row, text in enumerate(("87102157", "52654909")):
+        sheet.write(text, 30, 260 + 60 * row, 30)
+    light = np.ones((sheet.height, sheet.width), np.uint8)
+    cv2.fillPoly(light, [np.array([(405, 0), (414, 0), (414, 520), (350, 440), (170, 415)])], (0,))
+    shade = cv2.GaussianBlur(np.where(light, 1.0, 0.62), (0, 0), 0.8)
+    mask = mask_of(sheet.grey(paper, ink, light=shade))
+    assert (mask[sheet.marks > 0.9] > 0).mean() > 0.9
+
+
 @pytest.mark.parametrize("level", [0, 60, 128, 250])
 def test_a_page_of_one_colour_has_no_ink(level: int) -> None:
     assert not mask_of(np.full((200, 300), level, np.uint8)).any()

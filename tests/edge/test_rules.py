@@ -47,6 +47,30 @@ def test_a_page_without_lines_is_left_as_it_is() -> None:
         assert np.array_equal(found, depth)
 
 
+@pytest.mark.parametrize("tilt", [0.0, 4.0, -9.0])
+def test_digits_that_touch_are_as_long_as_a_line_and_none(tilt: float) -> None:
+    sheet = Sheet(tilt=tilt)
+    for row, text in enumerate(("2047", "693", "50142")):
+        sheet.write(text, 90, 50 + 80 * row, 44, gap=-0.06)
+    depth = depth_of(sheet)
+    found, turn = without_rules(depth.copy(), SMALLEST)
+    assert turn is None
+    assert np.array_equal(found, depth)
+
+
+def test_the_edge_of_a_shadow_does_not_tell_at_what_angle_boxes_stand() -> None:
+    sheet = Sheet(tilt=3.0)
+    sheet.write("5714", 150, 130, 36)
+    plain = sheet.marks.copy()
+    sheet.box(140, 118, 150, 60)
+    depth = depth_of(sheet)
+    cv2.fillPoly(depth, [np.array([(0, 0), (0, 80), (480, 8), (480, 0)])], (DEPTH,))
+    found, turn = without_rules(depth, SMALLEST)
+    assert turn is not None and math.degrees(math.atan2(turn[0, 1], turn[0, 0])) == pytest.approx(3.0, abs=0.5)
+    marks = moved(plain, turn, found.shape)
+    assert (ink_of_page(found).mask[marks > 0.5] > 0).mean() > 0.85
+
+
 @pytest.mark.parametrize("text", "0147")
 @pytest.mark.parametrize("height", [60, 250])
 def test_a_digit_alone_is_no_net_of_lines(text: str, height: float) -> None:

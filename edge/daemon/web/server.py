@@ -417,8 +417,7 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         return len(self.active_channels) < CONNECTIONS
 
     def pull_trigger(self) -> None:
-        """Wakes the loop, if it has not ended: what is written to for that is closed then, and its number may be another
-        file's."""
+        """Wakes the loop, if it has not ended: what is written to for that is closed then, and may be another file."""
         with self._waking:
             if not self._closed_for_good:
                 super().pull_trigger()
