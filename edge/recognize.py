@@ -127,6 +127,7 @@ def read_page(
     written = depth
     floor: Image | None = floor_of(depth)
     depth, turn = without_rules(depth, smallest, floor)
+    ruled = turn is not None or depth is not written
     if depth is not written:
         floor = None
 
@@ -146,13 +147,12 @@ def read_page(
     if network is None:
         found = _split(found, candidate)
     else:
-        everything = turn is not None or depth is not written
         found = _looked_at(
             found,
             candidate,
             lambda doubts, sure: look_again(doubts, sure, written, turn, network),
             [labels.index(str(value)) for value in range(DIGITS)],
-            everything,
+            ruled,
         )
     found = _judged(_without_faint(found), parts, threshold, bar)
     if wide is not None:

@@ -199,6 +199,16 @@ def test_a_tilted_page_is_read_line_by_line(tilt: float, reader: DigitReader) ->
     check_reading(reader, three_lines(tilt))
 
 
+def test_on_a_tilted_page_without_lines_nobody_looks_again_at_what_is_sure(
+    reader: DigitReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("edge.recognize.look_again", lambda doubts, *_: asked.append(len(doubts)) or [])
+    sheet = letter("2047", "8336", tilt=8.0)
+    check_reading(reader, sheet)
+    assert asked == []
+
+
 def test_columns_do_not_interleave(reader: DigitReader) -> None:
     sheet = Sheet(360, 640)
     for left, lines in ((30, ("205", "48", "731")), (380, ("96", "5042", "83"))):
