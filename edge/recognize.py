@@ -64,7 +64,7 @@ FEW = 3  # regions: in a picture of no more, a bar at the edge may be a digit ti
 WIDE_HEIGHT = 0.12
 WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
 WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, higher ones are its pieces
-WIDE_SAME = 0.5  # of its box: something as large was found by the closer look already
+WIDE_SAME = 0.7  # of its box: something as large was found by the closer look already; less is a piece of it
 
 LEAST_SURE = 4  # digits that a page has before their height says what is too large to be one
 HIGHEST_BAR = 1.5  # of the highest of them: a bar higher than this is no digit

@@ -18,6 +18,7 @@ from edge import DigitReader
 from edge import decode as decoding
 from edge.reading import Reading
 from samples.make import ROTATED_RIGHT, with_orientation
+from tests.edge.helpers import ROOT
 from tests.edge.sheets import PEN, Sheet, check_boxes, check_reading, overlap
 
 SECONDS = 1.0  # processor time that any picture may take
@@ -382,6 +383,13 @@ def test_a_picture_that_is_a_view_is_read_and_left_as_it_is(reader: DigitReader)
     assert reader.read(large[50:350, 100:580]).text == sheet.text
     assert reader.read(large[50:350, 579:99:-1][:, ::-1]).text == sheet.text
     assert np.array_equal(large, before)
+
+
+def test_every_sample_can_be_read_as_a_page(reader: DigitReader) -> None:
+    pictures = sorted(path for path in ROOT.glob("samples/**/*") if path.suffix in (".jpg", ".png"))
+    assert len(pictures) >= 15
+    for path in pictures:
+        check_agreement(reader.read(path))
 
 
 def test_reading_twice_says_the_same(reader: DigitReader) -> None:
