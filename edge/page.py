@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.segment import as_image
+from edge.segment import as_image, odd
 from edge.sheet import find_sheet, plain_around, without_desk
 
 Image = NDArray[np.uint8]
@@ -229,24 +229,25 @@ def _is_chalk(small: Image) -> bool:
     That is the sign of the third moment. The edge of a shadow strays as far to both sides; where nothing strays much
     more to one, what strays from the median is weighed, which goes along such an edge.
     """
-    strayed = _strayed_by(small, cv2.blur(small, (_reach(small, POLARITY_REACH),) * 2))
+    reach = _reach(small, POLARITY_REACH)
+    strayed = _strayed_by(small, as_image(cv2.blur(small, (reach, reach))))
     squared = strayed * strayed
     lopsided = float(squared.dot(strayed))
     if abs(lopsided) >= UNCLEAR * float(squared.dot(abs(strayed))):
         return lopsided > 0
-    strayed = _strayed_by(small, cv2.medianBlur(small, _reach(small, UNCLEAR_REACH)))
+    strayed = _strayed_by(small, as_image(cv2.medianBlur(small, _reach(small, UNCLEAR_REACH))))
     return float(strayed[strayed > INKY].sum()) > -float(strayed[strayed < -INKY].sum())
 
 
 def _reach(image: Image, part: int) -> int:
-    """An odd number of pixels, that part of an image's longer side."""
-    return max(3, max(image.shape[:2]) // part | 1)
+    """Pixels: that part of an image's longer side, as the size of a window."""
+    return odd(max(image.shape[:2]) // part)
 
 
-def _strayed_by(small: Image, around: object) -> NDArray[np.float32]:
+def _strayed_by(small: Image, around: Image) -> NDArray[np.float32]:
     """By how much each pixel is lighter than what is around it, in parts of the light that falls there: a bright page
     strays by more grey levels than its shadows. float32 (h * w,)."""
-    level = np.asarray(around, np.float32)
+    level = around.astype(np.float32)
     return np.asarray((small - level) / np.maximum(level, DARKEST_LIGHT), np.float32).ravel()
 
 

@@ -127,8 +127,8 @@ def read_page(
     written = depth
     floor: Image | None = floor_of(depth)
     depth, turn = without_rules(depth, smallest, floor)
-    ruled = turn is not None or depth is not written
-    if depth is not written:
+    ruled = depth is not written
+    if ruled:
         floor = None
 
     def candidate(region: Region, depth: float) -> Candidate:

@@ -284,7 +284,7 @@ def _without_boxes(depth: Image, smallest: float) -> Image:
     # Looked for among the deep ink, where ruling does not join them, and among all, where they are fainter than digits.
     for only_deep in (True, False):
         floor = floor_of(depth)
-        mask = ink_of_page(depth).mask if only_deep else mask_above(depth, floor)
+        mask = ink_of_page(depth, floor).mask if only_deep else mask_above(depth, floor)
         # A faint side comes in pieces.
         whole = mask if only_deep else as_image(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8)))
         boxes = _box_sides(whole, smallest)
@@ -412,9 +412,9 @@ def _sharpest(mask: Image, angles: Floats) -> tuple[float, float]:
             total += float(np.square(np.diff(counts, prepend=0.0, append=0.0)).sum())
         return total
 
-    found_so = [sharpness(degrees) for degrees in angles.tolist()]
-    best = int(np.argmax(found_so))
-    return float(angles[best]), found_so[best] / float(np.median(found_so))
+    at_each = [sharpness(degrees) for degrees in angles.tolist()]
+    best = int(np.argmax(at_each))
+    return float(angles[best]), at_each[best] / float(np.median(at_each))
 
 
 def levelled(depth: Image, degrees: float) -> tuple[Image, Matrix]:

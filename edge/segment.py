@@ -205,7 +205,7 @@ def _separability(grey: Image) -> float:
 def _flattened(small: Image) -> Image | None:
     """The picture with its large-scale level brought to mid-grey; None where the paper is one level already."""
     tiny = _fit(small, MEDIAN_SIDE)
-    level = cv2.medianBlur(tiny, _odd(max(tiny.shape) * 2 // 3))
+    level = cv2.medianBlur(tiny, odd(max(tiny.shape) * 2 // 3))
     low, high = cv2.minMaxLoc(level)[:2]
     if high - low <= FLAT_SPREAD * max(_span(small), 1):
         return None
@@ -221,10 +221,10 @@ def _paper_level(small: Image) -> int:
 
 def _paper_levels(small: Image, shape: tuple[int, ...]) -> Image:
     """The level of the paper at each pixel of a picture with dark ink: a closing that follows shadows."""
-    reach = _odd(max(small.shape) // BACKGROUND_REACH)
+    reach = odd(max(small.shape) // BACKGROUND_REACH)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
     closed = cv2.morphologyEx(cv2.medianBlur(small, 3), cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
-    smooth = cv2.blur(closed, (_odd(reach // 2), _odd(reach // 2)), borderType=cv2.BORDER_REPLICATE)
+    smooth = cv2.blur(closed, (odd(reach // 2), odd(reach // 2)), borderType=cv2.BORDER_REPLICATE)
     return as_image(cv2.resize(smooth, shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
@@ -423,7 +423,8 @@ def _crop(ink: Image, x: int, y: int, w: int, h: int) -> tuple[int, int, int, in
     return x0, y0, x1 - x0, y1 - y0, np.ascontiguousarray(ink[y0:y1, x0:x1])
 
 
-def _odd(value: int) -> int:
+def odd(value: int) -> int:
+    """The size of a window that has a middle: at least so many pixels, and 3."""
     return max(3, int(value) | 1)
 
 

@@ -14,7 +14,7 @@ import itertools
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,6 @@ from edge.capture import Folder, Frame, turned
 from edge.errors import EdgeDigitsError, SourceError
 
 FAILED_MARK = "failed "  # stands before the state of a picture that could not be read
-FORGOTTEN_AT_ONCE = 500  # pictures that were taken out of the folder, in one transaction
 PART = ".part"  # what a copy is called until it is whole; hidden besides
 
 _log = logging.getLogger("edge_digits.inbox")
@@ -44,7 +43,7 @@ class Pictures(Protocol):
         """The paths of all that are marked. Raises StoreError."""
         ...
 
-    def forget_pictures(self, paths: Sequence[str]) -> None:
+    def forget_pictures(self, paths: Iterable[str]) -> None:
         """Raises StoreError."""
         ...
 
@@ -81,7 +80,7 @@ class Inbox:
                 raise SourceError(f"source.{key}: {folder}: {error.strerror}") from None
             if os.path.samefile(folder, self.name):
                 raise SourceError(f"source.{key}: {folder} is the folder that pictures come into; name another")
-        with suppress(EdgeDigitsError):  # then it is done at the next start
+        with suppress(EdgeDigitsError):  # then it is done when it is opened next
             self._forget_gone()
 
     def read(self) -> Frame | None:
@@ -129,9 +128,9 @@ class Inbox:
         Where none is left, the folder may be on a disk that is not there yet, and none is forgotten.
         """
         if any(self._is_there(path) for path in self._pictures.marked_pictures()):
-            gone = (path for path in self._pictures.marked_pictures() if not self._is_there(path))
-            while some := list(itertools.islice(gone, FORGOTTEN_AT_ONCE)):
-                self._pictures.forget_pictures(some)
+            self._pictures.forget_pictures(
+                path for path in self._pictures.marked_pictures() if not self._is_there(path)
+            )
 
     def _is_there(self, path: str) -> bool:
         return os.path.lexists(os.path.join(self.name, path))

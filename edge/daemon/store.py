@@ -5,13 +5,14 @@ record = store.add(record)          # committed: it survives a kill and a power 
 store.undelivered("mqtt", 100)      # what that sink has not had yet, the oldest first
 """
 
+import itertools
 import json
 import logging
 import os
 import sqlite3
 import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -536,13 +537,15 @@ class Store:
                 return
             last = found[-1][0]
 
-    def forget_pictures(self, paths: Sequence[str]) -> None:
+    def forget_pictures(self, paths: Iterable[str]) -> None:
         """They are as if they had never been marked. Raises StoreError."""
+        rows = ((os.fsencode(path),) for path in paths)
 
         def forget(connection: sqlite3.Connection) -> None:
-            connection.executemany("DELETE FROM pictures WHERE path = ?", [(os.fsencode(path),) for path in paths])
+            connection.executemany("DELETE FROM pictures WHERE path = ?", some)
 
-        self._write(forget)
+        while some := list(itertools.islice(rows, BATCH)):
+            self._write(forget)
 
     # Keeping it small
 

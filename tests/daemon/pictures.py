@@ -1,6 +1,6 @@
 """What a source remembers of a folder's pictures, kept in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 
 class Memory:
@@ -18,6 +18,13 @@ class Memory:
     def marked_pictures(self) -> Iterator[str]:
         return iter(list(self.states))
 
-    def forget_pictures(self, paths: Sequence[str]) -> None:
+    def forget_pictures(self, paths: Iterable[str]) -> None:
         for path in paths:
             self.states.pop(path, None)
+
+
+class NoPictures(Memory):
+    """Of a source that is no folder: nothing is to be remembered."""
+
+    def mark_picture(self, path: str, state: str) -> None:
+        raise AssertionError

@@ -17,7 +17,7 @@ from edge.daemon.picamera import PiCamera
 from edge.daemon.settings import SourceSettings
 from edge.daemon.synthetic import Synthetic
 from edge.errors import SourceError
-from tests.daemon.pictures import Memory
+from tests.daemon.pictures import NoPictures
 from tests.edge.frames import number_of, numbered, write_video
 from tests.edge.streams import serve
 
@@ -25,7 +25,7 @@ PATIENCE = 20.0  # seconds
 
 
 def source_of(kind: str, location: str = "", **changed: Any) -> Source:
-    return open_camera(SourceSettings(kind=kind, location=location, **changed), Memory())
+    return open_camera(SourceSettings(kind=kind, location=location, **changed), NoPictures())
 
 
 def frames_of(source: Source, seconds: float) -> list[Frame]:
@@ -80,7 +80,7 @@ def test_a_location_can_stand_in_a_file(tmp_path: Path) -> None:
 )
 def test_a_location_that_cannot_be_one_is_one_clear_error(settings: SourceSettings, says: str) -> None:
     with pytest.raises(SourceError) as error:
-        open_camera(settings, Memory())
+        open_camera(settings, NoPictures())
     assert str(error.value).startswith(says)
     assert "secret" not in str(error.value)
 

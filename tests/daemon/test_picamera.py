@@ -14,7 +14,7 @@ from edge.daemon.cameras import open_camera
 from edge.daemon.picamera import PiCamera, grey_plane
 from edge.daemon.settings import SourceSettings
 from edge.errors import SourceError
-from tests.daemon.pictures import Memory
+from tests.daemon.pictures import NoPictures
 
 CONTROLS = {  # lowest, highest, default
     "ExposureTime": (26, 1_722_099, 20_000),
@@ -192,7 +192,7 @@ def test_a_value_beyond_what_the_camera_can_do_is_one_clear_error() -> None:
 
 def test_half_a_turn_is_the_cameras_and_a_quarter_is_not() -> None:
     for rotate, flips, shape in ((0, (0, 0), (48, 64)), (90, (0, 0), (64, 48)), (180, (1, 1), (48, 64))):
-        source = open_camera(settings(rotate=rotate), Memory())
+        source = open_camera(settings(rotate=rotate), NoPictures())
         source.open()
         frame = source.read()
         assert frame is not None and frame.load().shape == shape

@@ -401,7 +401,7 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
     ) -> None:  # fmt: skip
         self.judge, self.headers, self.connections = judge, headers, connections
         self._next_look = 0.0
-        self._waking = threading.RLock()
+        self._waking = threading.Lock()
         self._closed_for_good = False
         super().__init__(
             application,
@@ -426,7 +426,7 @@ class _Listener(TcpWSGIServer):  # type: ignore[misc]
         """Closes every connection, and listens no more."""
         with self._waking:
             self._closed_for_good = True
-            wasyncore.close_all(self.connections)
+        wasyncore.close_all(self.connections)
 
     def look_after(self) -> None:
         """Closes connections that are too slow, and those that waited longest where there are too many."""
