@@ -1,7 +1,7 @@
 """What all tests share.
 
-`make test` runs them in two processes (pytest-xdist): the workstation's, which train and convert for minutes, beside
-all others. These come first where both want a core: some of them count seconds.
+`make test` runs them in two processes (pytest-xdist): those that train, convert and install for minutes, beside all
+others. These come first where both want a core: some of them count seconds.
 """
 
 import os
@@ -13,7 +13,16 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SKIPS_FAIL = os.environ.get("CI") == "true"
-WORKSTATION = ("train", "convert")  # folders of tests
+UNHURRIED = tuple(
+    f"tests/{name}"
+    for name in (
+        "train/",
+        "convert/",
+        "packaging/test_install.py",
+        "packaging/test_left_out.py",
+        "packaging/test_requirements.py",
+    )
+)
 NICENESS = 10  # of their process
 
 
@@ -23,24 +32,20 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _is_the_workstations(nodeid: str) -> bool:
-    return nodeid.startswith(tuple(f"tests/{name}/" for name in WORKSTATION))
-
-
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadScopeScheduling
 
     class TwoParts(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "workstation" if _is_the_workstations(nodeid) else "device"
+            return "unhurried" if nodeid.startswith(UNHURRIED) else "others"
 
     return TwoParts(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if "PYTEST_XDIST_WORKER" in os.environ and _is_the_workstations(item.nodeid):
+    if "PYTEST_XDIST_WORKER" in os.environ and item.nodeid.startswith(UNHURRIED):
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
 
 

@@ -1,12 +1,15 @@
 """These run by `make test-pi` alone: they need root, emulators and minutes."""
 
+import math
 import os
+import signal
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.pi.lab import missing
+from tests.pi.lab import UNTIL, missing
 from tests.pi.report import Report
 
 ASKED = os.environ.get("EDGE_DIGITS_TEST_PI", "")  # "short" or "full"
@@ -14,6 +17,26 @@ FULL = ASKED == "full"
 Test = TypeVar("Test", bound=Callable[..., Any])
 
 collect_ignore_glob = [] if ASKED else ["test_*.py"]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    def end(*_: object) -> None:
+        why = "the time that it was given is over: what is not named above was not tried"
+        pytest.exit(why, pytest.ExitCode.TESTS_FAILED if session.testsfailed else pytest.ExitCode.OK)
+
+    if ASKED and math.inf > UNTIL:
+        signal.signal(signal.SIGALRM, end)
+        if time.time() >= UNTIL:
+            end()
+        # Again and again: whoever is interrupted may hold what is raised for an error of his own.
+        signal.setitimer(signal.ITIMER_REAL, max(UNTIL - time.time(), 0.001), 5.0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """What was set up is taken down in peace."""
+    if ASKED:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 @pytest.fixture(scope="session", autouse=True)

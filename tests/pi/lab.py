@@ -15,6 +15,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = Path(os.environ.get("EDGE_DIGITS_LAB", "/var/tmp/edge-digits-lab"))
+UNTIL = float(os.environ.get("EDGE_DIGITS_TEST_PI_UNTIL", "inf"))
+"""By time.time(): when tests and preparations end, whatever they are at. What was tried until then counts."""
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 BINFMT_RULE = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")  # of Debian's qemu-user-static
 

@@ -278,3 +278,7 @@ def machine(kind: str) -> Iterator[Machine]:
             yield made
         finally:
             made.cut_power()
+
+
+if __name__ == "__main__":
+    print(image(sys.argv[1]))
