@@ -309,7 +309,6 @@ def test_power_cuts_lose_nothing_that_was_told(device: Device, report: Report) -
             flush=True,
         )
     device.next_reading(max(device.ledger.told))
-    health = device.told.get("/api/health")
-    assert health["parts"]["store"]["state"] == "working", health
+    device.until(lambda: device.told.get("/api/health")["parts"]["store"]["state"] == "working")
     assert "damaged" not in device.machine.shell("ls /var/lib/edge-digits")
     assert unflushed > POWER_CUTS / 2, "what had not been flushed was there: those were no power cuts"
