@@ -78,14 +78,17 @@ evaluate: $(WORKSTATION) ## Read synthetic pages and photographs without writing
 	@.venv/bin/python -m train.evaluate $(if $(COUNT),--count "$(COUNT)") $(if $(JOBS),--jobs "$(JOBS)") \
 	  $(if $(MODEL),--model "$(MODEL)")
 
+# One picture may have spaces in its name.
+pictures = if [ -e "$$IMAGES" ]; then set -- "$$IMAGES"; else set -- $(IMAGES); fi
+
 read: $(DEVICE) ## Read all digits in your pictures: IMAGES='files or folders'
 	@if [ -z "$$IMAGES" ]; then echo "Say which pictures: make read IMAGES='photo.jpg folder'" >&2; exit 2; fi
-	@.venv-edge/bin/python -m edge read $(if $(MODEL),--model "$(MODEL)") $(if $(FIELDS),--fields "$(FIELDS)") \
-	  $(if $(SAVE),--save "$(SAVE)") $(if $(CROPS),--crops "$(CROPS)") -- $(IMAGES)
+	@$(pictures); .venv-edge/bin/python -m edge read $(if $(MODEL),--model "$(MODEL)") \
+	  $(if $(FIELDS),--fields "$(FIELDS)") $(if $(SAVE),--save "$(SAVE)") $(if $(CROPS),--crops "$(CROPS)") -- "$$@"
 
 classify: $(DEVICE) ## Name the digit in your pictures: IMAGES='files or folders'
 	@if [ -z "$$IMAGES" ]; then echo "Say which pictures: make classify IMAGES='photo.jpg folder'" >&2; exit 2; fi
-	@.venv-edge/bin/python -m edge classify $(if $(MODEL),--model "$(MODEL)") -- $(IMAGES)
+	@$(pictures); .venv-edge/bin/python -m edge classify $(if $(MODEL),--model "$(MODEL)") -- "$$@"
 
 bench: $(WORKSTATION) $(RIVALS:%=build/bench/%/.ready) ## Measure it beside what else there is, minutes; writes BENCHMARKS.md
 	@nice .venv/bin/python -m train.bench
@@ -105,10 +108,10 @@ wheel: $(WORKSTATION) ## Build dist/*.whl, all that a device needs
 	@.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
-bundle: $(WORKSTATION) ## Make dist/*.tar.gz, each with all that a Pi without internet needs: TARGETS='debian12-aarch64 ...'
-	@.venv/bin/python deploy/bundle.py $(TARGETS)
+bundle: $(DEVICE) ## Make dist/*.tar.gz, each with all that a Pi without internet needs: TARGETS='debian12-aarch64 ...'
+	@.venv-edge/bin/python deploy/bundle.py $(TARGETS)
 
-deploy: $(WORKSTATION) ## Install or upgrade a Pi over ssh: PI=user@host
+deploy: $(DEVICE) ## Install or upgrade a Pi over ssh: PI=user@host
 	@PI="$(PI)" SSH="$(SSH)" OPTIONS="$(OPTIONS)" deploy/deploy.sh
 
 lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE=1: to the newest allowed)

@@ -217,7 +217,6 @@ def main() -> int:
         parser.error("--folder takes one target")
     try:
         product = build_wheel(options.cache / "product")
-        made = []
         for name in targets:
             target = TARGETS[name]
             wheels = download(target, options.cache / name)
@@ -226,11 +225,11 @@ def main() -> int:
                 fill(options.folder, target, product, wheels)
                 continue
             path = make(target, product, wheels, options.out)
-            made.append(path)
             installed = sum(installed_size(wheel) for wheel in [product, *wheels] if name_of(wheel) != PIP)
             print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, installed about {installed / 1e6:.0f} MB", flush=True)
-        if made:
-            sums = "".join(f"{sha256(path)}  {path.name}\n" for path in sorted(made))
+        if not options.folder:
+            archives = sorted(options.out.glob("edge-digits-*.tar.gz"))  # also those that were there
+            sums = "".join(f"{sha256(path)}  {path.name}\n" for path in archives)
             (options.out / "SHA256SUMS").write_text(sums)
     except BundleError as error:
         print(f"bundle: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ install.sh ends the daemon in between. `fits` ends with 1 where that version cou
 copy.
 """
 
+import itertools
 import os
 import shutil
 import sqlite3
@@ -18,6 +19,7 @@ from pathlib import Path
 STATE = "/var/lib/edge-digits"
 DATABASE, COPY, NEWER = "readings.db", "readings.db.before", "readings.db.newer"
 BESIDE = ("", "-wal", "-shm")
+SPARE = 4_000_000  # bytes that are left to the version that goes on
 
 
 def tables(path: Path) -> int:
@@ -29,7 +31,8 @@ def tables(path: Path) -> int:
 
 
 def must_keep(state: Path, known: int) -> bool:
-    return 0 < tables(state / DATABASE) < known
+    # A copy that is there is of a version that an interrupted upgrade has to go back to.
+    return 0 < tables(state / DATABASE) < known and not (state / COPY).exists()
 
 
 def must_restore(state: Path, known: int) -> bool:
@@ -40,24 +43,36 @@ def keep(state: Path, known: int) -> None:
     if not must_keep(state, known):
         return
     half = state / f"{COPY}.half"
-    half.unlink(missing_ok=True)
-    with closing(sqlite3.connect(state / DATABASE)) as source, closing(sqlite3.connect(half)) as copy:
-        source.backup(copy)
-    shutil.copystat(state / DATABASE, half)
-    _owned_as(state / DATABASE, half)
-    with open(half, "rb") as file:
-        os.fsync(file.fileno())
-    half.replace(state / COPY)
+    _remove(half)
+    size = sum(path.stat().st_size for end in BESIDE if (path := state / f"{DATABASE}{end}").exists())
+    free = shutil.disk_usage(state).free
+    if free < size + SPARE:
+        room = f"{(size + SPARE) / 1e6:.0f} MB are needed for a copy of the readings, and {free / 1e6:.0f} MB are free"
+        raise SystemExit(f"{room} in {state}")
+    try:
+        with closing(sqlite3.connect(state / DATABASE)) as source, closing(sqlite3.connect(half)) as copy:
+            source.backup(copy)
+        shutil.copystat(state / DATABASE, half)
+        _owned_as(state / DATABASE, half)
+        with open(half, "rb") as file:
+            os.fsync(file.fileno())
+        half.replace(state / COPY)
+    except (OSError, sqlite3.Error):
+        _remove(half)
+        raise
 
 
 def restore(state: Path, known: int) -> None:
     if not must_restore(state, known):
         return
+    # What an earlier upgrade left there is somebody's readings as well.
+    names = (f"{NEWER}-{number}" if number > 1 else NEWER for number in itertools.count(1))
+    newer = next(name for name in names if not (state / name).exists())
     for end in BESIDE:
         with suppress(FileNotFoundError):
-            (state / f"{DATABASE}{end}").replace(state / f"{NEWER}{end}")
+            (state / f"{DATABASE}{end}").replace(state / f"{newer}{end}")
     (state / COPY).replace(state / DATABASE)
-    print(f"its readings are as before the upgrade; what came since is in {state / NEWER}")
+    print(f"its readings are as before the upgrade; what came since is in {state / newer}")
 
 
 def fits(state: Path, known: int) -> None:
@@ -67,7 +82,13 @@ def fits(state: Path, known: int) -> None:
 
 def forget(state: Path) -> None:
     for name in (COPY, f"{COPY}.half"):
-        (state / name).unlink(missing_ok=True)
+        _remove(state / name)
+
+
+def _remove(path: Path) -> None:
+    """A database, and what SQLite keeps beside it."""
+    for end in (*BESIDE, "-journal"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def _owned_as(one: Path, other: Path) -> None:

@@ -5,6 +5,7 @@
 #   PI        user@host; the user may use sudo
 #   SSH       how to get there, by default `ssh`; for another port: SSH='ssh -p 2222'
 #   OPTIONS   for install.sh, by default --yes
+#   BUNDLER   the Python that makes the bundle, by default that of `make demo`
 
 set -eu
 
@@ -46,13 +47,14 @@ if [ -z "$system" ] || [ -z "$machine" ]; then
 fi
 
 echo "$PI is $system-$machine."
-"${PYTHON:-$root/.venv/bin/python}" "$root/deploy/bundle.py" --out "$work/out" "$system-$machine"
+"${BUNDLER:-$root/.venv-edge/bin/python}" "$root/deploy/bundle.py" --out "$work/out" "$system-$machine"
 bundle=$(echo "$work"/out/*.tar.gz)
 
 echo "Copying ..."
 # shellcheck disable=SC2016
-folder=$(pi "$PI" 'folder=$(mktemp -d /var/tmp/edge-digits.XXXXXX) && cat >"$folder/bundle.tar.gz" &&
-    tar -xzf "$folder/bundle.tar.gz" -C "$folder" --strip-components=1 && rm "$folder/bundle.tar.gz" && echo "$folder"' \
+folder=$(pi "$PI" 'folder=$(mktemp -d /var/tmp/edge-digits.XXXXXX) && trap "rm -rf $folder" EXIT HUP INT TERM &&
+    cat >"$folder/bundle.tar.gz" && tar -xzf "$folder/bundle.tar.gz" -C "$folder" --strip-components=1 &&
+    rm "$folder/bundle.tar.gz" && trap - EXIT && echo "$folder"' \
     <"$bundle") || { echo "the bundle could not be copied to $PI" >&2; exit 1; }
 
 [ "$user" = 0 ] && sudo='' || sudo='sudo '

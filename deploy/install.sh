@@ -20,7 +20,7 @@ set -eu
 export LC_ALL=C
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
-unset PYTHONPATH PYTHONHOME 2>/dev/null || true
+unset PYTHONPATH PYTHONHOME CDPATH 2>/dev/null || true
 
 NAME=edge-digits
 BASE=/opt/$NAME
@@ -42,55 +42,62 @@ HEALTH_SECONDS=${EDGE_DIGITS_HEALTH_SECONDS:-90}   # for a new version to be wel
 STEADY_SECONDS=${EDGE_DIGITS_STEADY_SECONDS:-3}    # and to stay so
 SPARE_KB=65536                 # free space beside what is installed
 MOST_RESTARTS=5
+with_camera=                   # not empty: a camera that fails is not well
 
 here=$(cd "$(dirname "$0")" && pwd)
 work=
 yes=0
 picamera2=1
 purge=0
-camera=auto
-action=install
+camera=
+action=
+old=
 
 say() { printf '%s\n' "$*"; }
 warn() { printf '%s: %s\n' "$NAME" "$*" >&2; }
 die() { warn "$*"; exit 1; }
+refuse() { warn "$*"; exit 2; }
 usage() { sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; }
 
 while [ $# -gt 0 ]; do
     case $1 in
-    install | check | rollback | uninstall) action=$1 ;;
+    install | check | rollback | uninstall)
+        [ -z "$action" ] || refuse "one thing at a time: $action or $1"
+        action=$1
+        ;;
     --yes | -y) yes=1 ;;
     --no-picamera2) picamera2=0 ;;
     --purge) purge=1 ;;
     --camera)
-        [ $# -gt 1 ] || { warn "--camera needs a value"; exit 2; }
+        [ $# -gt 1 ] || refuse "--camera needs a value"
         shift
         camera=$1
         ;;
     --camera=*) camera=${1#*=} ;;
     --help | -h) usage; exit 0 ;;
-    *) warn "unknown: $1; see $0 --help"; exit 2 ;;
+    *) refuse "unknown: $1; see $0 --help" ;;
     esac
     shift
 done
+action=${action:-install}
 case $camera in
-auto | picamera2 | synthetic | /dev/*) ;;
-*) warn "--camera $camera: auto, picamera2, synthetic, or a device such as /dev/video0"; exit 2 ;;
+'' | auto | picamera2 | synthetic | /dev/*) ;;
+*) refuse "--camera $camera: auto, picamera2, synthetic, or a device such as /dev/video0" ;;
 esac
 if [ "$purge" = 1 ] && [ "$action" != uninstall ]; then
-    warn "--purge belongs to uninstall"
-    exit 2
+    refuse "--purge belongs to uninstall"
 fi
 
 # What is here ---------------------------------------------------------------------------------------------------------
 
 has() { command -v "$1" >/dev/null 2>&1; }
 systemd_runs() { [ -d /run/systemd/system ] && has systemctl; }
-is_bundle() { [ -f "$here/MANIFEST" ] && [ -d "$here/wheels" ]; }
+is_bundle() { [ -f "$here/MANIFEST" ] && [ -f "$here/VERSION" ] && [ -d "$here/wheels" ]; }
 is_checkout() { [ -f "$here/bundle.py" ] && [ -f "$here/../pyproject.toml" ]; }
 fact() { sed -n "s/^$1=//p" "$here/VERSION"; }  # of the bundle
 release() { sed -n "s/^$1=\"\{0,1\}\([^\"]*\)\"\{0,1\}$/\1/p" /etc/os-release 2>/dev/null; }
 link() { readlink "$1" 2>/dev/null || true; }
+seconds() { cut -d. -f1 /proc/uptime; }  # the clock of a Pi jumps when it hears what time it is
 
 # The machine's userland: with a 64-bit kernel, Raspberry Pi OS may still be the 32-bit one.
 machine() {
@@ -176,8 +183,12 @@ check() {
 # One at a time; whoever holds it lets go when it ends, however it ends.
 take_lock() {
     mkdir -p /run/lock
-    exec 9>"$LOCK"
-    flock -w 120 9 || die "another install is running; wait for it"
+    while :; do
+        exec 9>"$LOCK"
+        flock -w 120 9 || die "another install is running; wait for it"
+        # An uninstall takes the file away: who waited for it holds one that nobody else sees.
+        [ "$(stat -L -c %i /proc/self/fd/9)" != "$(stat -c %i "$LOCK" 2>/dev/null)" ] || return 0
+    done
 }
 
 # shellcheck disable=SC2317  # it is called by the trap
@@ -194,7 +205,8 @@ trap 'warn "interrupted; run it again to finish"; exit 1' HUP INT TERM
 # put FILE MODE OWNER:GROUP: standard input, in one step.
 put() {
     half=$1.new
-    cat >"$half"
+    rm -f "$half"
+    (umask 077 && cat >"$half")
     chmod "$2" "$half"
     chown "$3" "$half"
     sync "$half"
@@ -269,6 +281,12 @@ property() { control show --property "$1" --value "$NAME.service" 2>/dev/null ||
 tables() { "$1/bin/python" -I -c 'from edge.daemon.schema import VERSION; print(VERSION)' 2>/dev/null || echo 0; }
 database() { "$PYTHON" -I "$here/database.py" "$@"; }
 
+# What an interruption must not forget: which version is being tried, and which is to be gone back to.
+mark() {
+    [ "$old" = "$1" ] || [ -z "$old" ] || point "$PREVIOUS" "$old"
+    printf '%s\n' "$1" | put "$PENDING" 644 root:root
+}
+
 # switch VERSION keep|restore: to a version, with the database as it is, or as it was before the version that goes. Not
 # to be interrupted by a signal, and whole again when run again.
 switch() {
@@ -282,25 +300,31 @@ switch() {
             die "nothing was changed"
         fi
     fi
+    [ "$2" != keep ] || mark "$1"
     if [ "$(current)" != "$1" ]; then
         point "$CURRENT" "$1"
     fi
     put "$UNIT" 644 root:root <"$1/$NAME.service"
+    deadline=$(($(seconds) + HEALTH_SECONDS))
     if systemd_runs; then
         control daemon-reload
-        control restart "$NAME.service" || true
+        # It would wait for as long as the unit lets the service start.
+        timeout --signal=KILL "$HEALTH_SECONDS" systemctl restart "$NAME.service" 9>&- || true
     fi
     trap 'warn "interrupted; run it again to finish"; exit 1' HUP INT TERM
 }
 
-# Whether the running service is well, and stays so; says why not in $why.
+# Whether the running service's camera works; says why not.
+camera_works() { "$PYTHON" -I "$here/health.py" --camera "$CONFIG"; }
+
+# Whether the running service is well before $deadline, and stays so; says why not in $why.
 is_well() {
-    waited=0
     well=0
     why="it did not start"
     restarts=
-    while [ $waited -le "$HEALTH_SECONDS" ]; do
-        if control is-active --quiet "$NAME.service" && why=$("$PYTHON" -I "$CURRENT/health.py" "$CONFIG"); then
+    while :; do
+        if control is-active --quiet "$NAME.service" && why=$("$PYTHON" -I "$CURRENT/health.py" "$CONFIG") &&
+            { [ -z "$with_camera" ] || why=$(camera_works); }; then
             [ "$(property NRestarts)" = "$restarts" ] || well=0
             restarts=$(property NRestarts)
             [ "$well" -lt "$STEADY_SECONDS" ] || return 0
@@ -313,16 +337,20 @@ is_well() {
             times=$(property NRestarts)
             if [ "${times:-0}" -ge "$MOST_RESTARTS" ]; then why="it ended $times times"; return 1; fi
         fi
+        [ "$(seconds)" -lt "$deadline" ] || return 1
         sleep 1
-        waited=$((waited + 1))
     done
-    return 1
 }
 
 show_log() {
     has journalctl || return 0
-    say "The last lines of its log (all of it: sudo journalctl -u $NAME):" >&2
-    journalctl --unit "$NAME.service" --lines 8 --no-pager --output cat 2>/dev/null | sed 's/^/    /' >&2 || true
+    log=$(journalctl --unit "$NAME.service" --lines 200 --no-pager --output cat 2>/dev/null || true)
+    say "What its log says (all of it: sudo journalctl -u $NAME):" >&2
+    # What matters may be long before the last lines, which are readings then.
+    printf '%s\n' "$log" | grep -iE 'error|fail|cannot|in use|denied|refused|missing' | awk '!seen[$0]++' | tail -n 6 |
+        sed 's/^/    /' >&2 || true
+    say "and at its end:" >&2
+    printf '%s\n' "$log" | tail -n 4 | sed 's/^/    /' >&2
 }
 
 # Whether anything but this machine can be asked for packages.
@@ -362,10 +390,13 @@ offer_picamera2() {
     rm -f "$apt_said"
 }
 
+WHOSE="Edge Digits"  # the comment of the user that is made here
+is_our_user() { getent passwd $NAME | grep -q ":$WHOSE:$STATE:"; }
+
 make_user() {
     getent group $NAME >/dev/null || groupadd --system $NAME
     getent passwd $NAME >/dev/null || useradd --system --gid $NAME --home-dir $STATE --no-create-home \
-        --shell /usr/sbin/nologin --comment "Edge Digits" $NAME
+        --shell /usr/sbin/nologin --comment "$WHOSE" $NAME
     for group in video gpio; do
         if getent group $group >/dev/null; then usermod --append --groups $group $NAME; fi
     done
@@ -375,9 +406,10 @@ make_user() {
 
 make_state() {
     mkdir -p "$STATE" "$ETC"
-    chmod 700 "$STATE"
+    place=$(readlink -f "$STATE")  # it may be a link to a disk
+    chmod 700 "$place"
     # What an uninstall left belongs to nobody in particular.
-    [ "$(stat -c %U "$STATE")" = $NAME ] || chown -R $NAME:$NAME "$STATE"
+    [ "$(stat -c %U "$place")" = $NAME ] || chown -R $NAME:$NAME "$place"
     chown root:root "$ETC"
     chmod 755 "$ETC"
 }
@@ -394,13 +426,17 @@ make_token() {
 make_config() {
     if [ -e "$CONFIG" ]; then
         # What an uninstall left.
-        if [ "$(stat -c %U:%G "$CONFIG")" = root:root ]; then chown root:$NAME "$CONFIG"; fi
+        if [ "$(stat -c %U:%G "$CONFIG")" = root:root ]; then
+            chown root:$NAME "$CONFIG"
+            chmod g+r "$CONFIG"
+        fi
         # It may name the token, and there is none after it was taken away.
-        if grep -qs "^token_file = \"$TOKEN\"" "$CONFIG"; then make_token; fi
+        if [ "$("$PYTHON" -I "$1/health.py" --token-file "$CONFIG" 2>/dev/null)" = "$TOKEN" ]; then make_token; fi
+        [ -z "$camera" ] || warn "--camera is for the first configuration: $CONFIG stays as it is"
         return 0
     fi
     make_token
-    source=$("$1/bin/python" -I "$1/first_config.py" "$1/daemon.toml" "$ETC/.daemon.toml" "$TOKEN" "$camera" 9>&-)
+    source=$("$1/bin/python" -I "$1/first_config.py" "$1/daemon.toml" "$ETC/.daemon.toml" "$TOKEN" "${camera:-auto}" 9>&-)
     put "$CONFIG" 640 root:$NAME <"$ETC/.daemon.toml"
     rm -f "$ETC/.daemon.toml"
     say "The camera: $source."
@@ -429,7 +465,8 @@ show_page() {
         ;;
     esac
     say
-    say "The page: http://$(uname -n).local:$port/"
+    host=$(uname -n)
+    say "The page: http://${host%%.*}.local:$port/"
     for number in $(hostname -I 2>/dev/null || true); do
         case $number in *:*) ;; *) say "     or: http://$number:$port/" ;; esac
     done
@@ -459,18 +496,21 @@ install() {
         old=$(previous)
     fi
     is_complete "$old" || old=
+    # Of an install that ended before its switch: the version before has read on since.
+    [ "$old" != "$(current)" ] || database forget "$CONFIG" 2>/dev/null || true
     offer_picamera2
     if is_complete "$new" && runs "$new" 2>/dev/null; then
         say "$(basename "$new") is already here."
     else
-        keep_only "$old" "$(current)"
+        keep_only "$old" "$(current)" "$(previous)"
         say "Installing $(basename "$new") ..."
         build "$new" || { rm -rf "$new"; die "the new version does not run here; nothing was changed"; }
     fi
     make_user
     make_state
     make_config "$new"
-    said=$("$new/bin/$NAME" daemon --check --config "$CONFIG" 2>&1) || {
+    # As the service itself will find it.
+    said=$(runuser -u $NAME -- env STATE_DIRECTORY="$STATE" "$new/bin/$NAME" daemon --check --config "$CONFIG" 2>&1) || {
         printf '%s\n' "$said" >&2
         die "the configuration does not fit; $([ -n "$old" ] && echo "the version before goes on" ||
             echo "nothing was started"). Correct $CONFIG and run this again"
@@ -488,16 +528,20 @@ install() {
     esac
     if [ "$(current)" = "$new" ] && [ ! -f "$PENDING" ] && cmp -s "$new/$NAME.service" "$UNIT"; then
         start_with_machine
-        if systemd_runs && ! control is-active --quiet "$NAME.service"; then control restart "$NAME.service" || true; fi
+        deadline=$(($(seconds) + HEALTH_SECONDS))
+        if systemd_runs && ! control is-active --quiet "$NAME.service"; then
+            timeout --signal=KILL "$HEALTH_SECONDS" systemctl restart "$NAME.service" 9>&- || true
+        fi
         old=
     else
-        [ "$old" = "$new" ] || [ -z "$old" ] || point "$PREVIOUS" "$old"
-        printf '%s\n' "$new" | put "$PENDING" 644 root:root
+        # A version that loses the camera is not well.
+        if systemd_runs && [ "$old" = "$(current)" ] && camera_works >/dev/null 2>&1; then with_camera=1; fi
         switch "$new" keep
         start_with_machine
     fi
     if ! systemd_runs; then
         rm -f "$PENDING"
+        database forget "$CONFIG" || true
         keep_only "$new" "$(previous)"
         say "Installed $(basename "$new"). Systemd does not run here: nothing was started; it starts with the machine."
         return 0
@@ -508,6 +552,7 @@ install() {
         database forget "$CONFIG" || true
         keep_only "$new" "$(previous)"
         say "Edge Digits $(fact version) is installed and runs."
+        without=$(camera_works) || warn "the camera does not work: $without (source in $CONFIG)"
         show_page
         return 0
     fi
@@ -527,7 +572,10 @@ go_back() {
     switch "$1" restore
     rm -f "$PREVIOUS" "$PENDING"
     database forget "$CONFIG" || true
-    if ! systemd_runs || is_well; then
+    with_camera=
+    if ! systemd_runs; then
+        warn "$(basename "$1") is in use again; systemd does not run here: nothing was started"
+    elif is_well; then
         warn "$(basename "$1") runs again"
     else
         warn "$(basename "$1") is not well either: $why"
@@ -536,7 +584,7 @@ go_back() {
 }
 
 rollback() {
-    [ "$(id -u)" = 0 ] || die "it needs root: sudo $0 rollback"
+    [ "$(id -u)" = 0 ] || refuse "it needs root: sudo $0 rollback"
     take_lock
     before=$(previous)
     if ! is_complete "$before" || [ "$before" = "$(current)" ]; then die "there is no version before to go back to"; fi
@@ -544,9 +592,16 @@ rollback() {
     go_back "$before"
 }
 
+# A folder, or what a link to one leads to, and the link.
+wipe() {
+    if [ -L "$1" ] && [ -d "$1" ]; then find "$1/" -mindepth 1 -delete; fi
+    rm -rf "$1"
+}
+
 uninstall() {
-    [ "$(id -u)" = 0 ] || die "it needs root: sudo $0 uninstall"
+    [ "$(id -u)" = 0 ] || refuse "it needs root: sudo $0 uninstall"
     take_lock
+    elsewhere=$("$PYTHON" -I "$here/health.py" --state "$CONFIG" 2>/dev/null || true)
     if has systemctl; then
         if systemd_runs; then control stop "$NAME.service" 2>/dev/null || true; fi
         control --quiet disable "$NAME.service" 2>/dev/null || true
@@ -559,21 +614,34 @@ uninstall() {
     case $(link "$COMMAND") in "$BASE"/*) rm -f "$COMMAND" ;; esac
     rm -f "$COMMAND.new"
     if [ "$purge" = 1 ]; then
-        rm -rf "$STATE" "$ETC" "$UNIT.d"
+        wipe "$STATE"
+        wipe "$ETC"
+        rm -rf "$UNIT.d"
     else
         # The user goes, and its number may become somebody else's.
         for left in "$STATE" "$TOKEN" "$CONFIG"; do
-            [ ! -e "$left" ] || chown -R root:root "$left"
+            [ ! -e "$left" ] || chown -R root:root "$(readlink -f "$left")"
         done
     fi
-    if getent passwd $NAME >/dev/null; then userdel $NAME; fi
-    if getent group $NAME >/dev/null; then groupdel $NAME; fi
+    if is_our_user; then
+        if said=$(userdel $NAME 2>&1); then
+            if getent group $NAME >/dev/null; then groupdel $NAME || true; fi
+        else
+            warn "the user $NAME stays ($said); when nothing of it runs any more: sudo userdel $NAME"
+        fi
+    fi
+    rm -rf /var/tmp/$NAME-work.??????
     # What runs this may lie in there, so it goes last.
-    rm -rf "$BASE"
+    wipe "$BASE"
     if [ "$purge" = 1 ]; then
         say "Edge Digits is gone, with its readings and its configuration."
     else
-        say "Edge Digits is gone. Its readings are in $STATE, its configuration in $ETC; uninstall --purge removes them."
+        say "Edge Digits is gone; uninstall --purge removes what else there is."
+        [ ! -e "$STATE" ] || say "Its readings are in $STATE."
+        [ ! -e "$CONFIG" ] || say "Its configuration is in $ETC."
+    fi
+    if [ -n "$elsewhere" ] && [ -e "$elsewhere" ]; then
+        say "Its configuration kept the readings in $elsewhere: they stay there."
     fi
     rm -f "$LOCK"
 }

@@ -154,11 +154,11 @@ def measure(seconds: float = DEFAULT_SECONDS, models: Sequence[str] | None = Non
     from edge.reader import DigitReader
 
     started = time.monotonic()
-    files = [Path(name) for name in models] if models else _own_models()
+    files = _named([Path(name).absolute() for name in models] if models else _own_models())
     before = device_facts(Path())
     named, missing = _measure_naming(files, seconds * CLASSIFY_PART)
     best = _fastest(named)
-    model = next(path for path in files if path.name == best.model)
+    model = files[best.model]
     with tempfile.TemporaryDirectory() as scratch:
         pictures = [*(_draw(size, Path(scratch)) for size in SIZES), _draw(ON_A_DESK, Path(scratch), desk=True)]
         reader = DigitReader(model, runtime=best.runtime)
@@ -287,7 +287,14 @@ def _middle(values: Sequence[float], scale: float) -> float:
     return round(scale * median(values[1:]), 3)
 
 
-def _measure_naming(models: Sequence[Path], seconds: float) -> tuple[list[Naming], dict[str, str]]:
+def _named(models: Sequence[Path]) -> dict[str, Path]:
+    """By what rows call them: their names, where that tells them apart."""
+    models = list(dict.fromkeys(models))
+    alike = len({path.name for path in models}) < len(models)
+    return {str(path) if alike else path.name: path for path in models}
+
+
+def _measure_naming(models: Mapping[str, Path], seconds: float) -> tuple[list[Naming], dict[str, str]]:
     """A row for each runtime, model and number of threads; and why a runtime is not among them."""
     from edge.classifier import RUNTIMES, Classifier
     from edge.device import cores
@@ -297,9 +304,9 @@ def _measure_naming(models: Sequence[Path], seconds: float) -> tuple[list[Naming
     missing: dict[str, MissingRuntimeError] = {}
     for runtime in RUNTIMES:
         try:
-            for model in models:
+            for name, model in models.items():
                 for threads in _threads(cores()):
-                    classifiers[runtime, model.name, threads] = Classifier(model, runtime, threads)
+                    classifiers[runtime, name, threads] = Classifier(model, runtime, threads)
         except MissingRuntimeError as error:
             missing[runtime] = error
     if not classifiers:

@@ -51,7 +51,10 @@ def read(options: argparse.Namespace, terminal: TextIO) -> int:
 
     def act(item: "Found") -> Answer:
         reading = reader.read(item.path, fields=fields, full_resolution=options.full_resolution)
-        keeper.keep(item, reading)
+        try:
+            keeper.keep(item, reading)
+        except PictureError as error:  # what was read is not lost for that
+            return Answer(item.path, reading=reading, error=str(error))
         return Answer(item.path, reading=reading)
 
     def answers(_: "DigitReader", items: "Sequence[Found]") -> "list[Answer]":

@@ -39,6 +39,9 @@ WIDEST = 1.5  # of its height: no digit is wider
 FRAME_REACH = 0.2  # of a field's height: so near its left or right end its printed frame stands
 BIT_WIDTH, BIT_HEIGHT = 0.35, 0.65  # of a field's height; of that and of its digits' height: bits of frame are less
 ROW_REACH = 0.6  # of a digit's height: lines of a field whose middles are no farther apart are one
+REFUSED_SHIFT = 0.5  # of a digit's height: so far may the middle of what is refused beside it be off
+REFUSED_HEIGHT = (0.6, 1.6)  # of a digit's height: its own
+REFUSED_WIDTH = 0.3  # of its height: what is thinner is a line
 BORDER_REACH = 0.12  # of a cell's width: so far from where it should be may a printed border lie
 BORDER_WIDTH = 0.3  # of a cell's width: a wider stroke is written
 
@@ -48,6 +51,8 @@ A_CHARACTER_REFUSED = "a character was not a digit"
 
 Numbers = tuple[float, ...]
 Place = tuple[float, float, float, float]
+Boxed = tuple[Digit, NDArray[np.float64]]
+"""A digit with its box x, y, width, height on the flat page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,8 @@ class FormField:
         if REFUSED in text:
             return A_CHARACTER_REFUSED
         found = len(text.replace("\n", ""))
+        if self.cells is not None and found > self.cells:
+            return f"{found} digits in {self.cells} cells"
         if self.length is not None and found != self.length:
             return f"{found} digits instead of {self.length}" if found > 1 else f"1 digit instead of {self.length}"
         if self.pattern is not None and re.fullmatch(self.pattern, text) is None:
@@ -262,9 +269,10 @@ def _numbers(value: object, count: int) -> Numbers | None:
 # Reading
 
 
-def read_form(form: Form, page: Page, read: Callable[[Page], Reading]) -> Reading:
+def read_form(form: Form, page: Page, read: Callable[[Page], Reading], full_resolution: bool = False) -> Reading:
     """What `read` finds on the page, with the form's fields. With `deskew`, only what is on the straightened page.
 
+    full_resolution: straightened, the page is not reduced either.
     All boxes are in pixels of the upright original picture. Raises PictureError where the page cannot be straightened
     or is not shaped like the form.
     """
@@ -276,18 +284,22 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading]) -> Readin
                 "crop it to the page, or let deskew straighten it"
             )
         reading = read(page)
-        to_picture, digits = np.eye(3), reading.digits
+        to_picture = np.eye(3)
     else:
         frame = page.grey if page.preview is None else page.colour()
         straight = straighten(frame, DESKEW[form.deskew](frame), aspect)
         scale = page.width / frame.shape[1], page.height / frame.shape[0]
-        flat = page_of(straight.frame)
-        reading = read(replace(flat, width=round(flat.width * scale[0]), height=round(flat.height * scale[1])))
-        to_picture = _rescaled(straight.to_picture, scale, (reading.width / flat.width, reading.height / flat.height))
-        digits = tuple(
-            replace(digit, box=mapped_box(to_picture, digit.box, page.width, page.height)) for digit in reading.digits
-        )
-    flat_boxes = np.array([digit.box for digit in reading.digits], np.float64).reshape(-1, 4)
+        sheet = page_of(straight.frame, full_resolution=full_resolution)
+        reading = read(replace(sheet, width=round(sheet.width * scale[0]), height=round(sheet.height * scale[1])))
+        to_picture = _rescaled(straight.to_picture, scale, (reading.width / sheet.width, reading.height / sheet.height))
+    flat = [*reading.digits, *reading.beside]
+    flat_boxes = np.array([digit.box for digit in flat], np.float64).reshape(-1, 4)
+    digits = (
+        flat
+        if form.deskew is None
+        else [replace(digit, box=mapped_box(to_picture, digit.box, page.width, page.height)) for digit in flat]
+    )
+    in_lines = np.array([digit.line >= 0 for digit in flat], np.bool_)
     sides = (reading.width, reading.height, reading.width, reading.height)
     places: list[Place] = []
     for field in form.fields:
@@ -301,9 +313,12 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading]) -> Readin
             printed |= within & _on_cell_borders(place, field.cells, flat_boxes)
     found = []
     for field, place, within in zip(form.fields, places, inside, strict=True):
-        own = _in_rows([(digits[k], flat_boxes[k]) for k in np.flatnonzero(within & ~printed)])
-        found.append(_filled(field, own, mapped_box(to_picture, place, page.width, page.height)))
-    kept = [digit for digit, is_printed in zip(digits, printed, strict=True) if not is_printed]
+        written = within & ~printed
+        own = [(digits[k], flat_boxes[k]) for k in np.flatnonzero(written & in_lines)]
+        own += _in_their_lines(own, [(digits[k], flat_boxes[k]) for k in np.flatnonzero(written & ~in_lines)])
+        rows = _in_rows(own)
+        found.append(_filled(field, rows, mapped_box(to_picture, place, page.width, page.height)))
+    kept = [digits[k] for k in np.flatnonzero(in_lines & ~printed)]
     return Reading(page.width, page.height, _in_whole_lines(kept), tuple(found))
 
 
@@ -356,16 +371,38 @@ def _rescaled(
     return np.asarray(enlarged(picture) @ matrix @ enlarged((1 / page[0], 1 / page[1])), np.float64)
 
 
-def _in_rows(digits: list[tuple[Digit, NDArray[np.float64]]]) -> list[list[Digit]]:
+def _in_their_lines(digits: list[Boxed], refused: list[Boxed]) -> list[Boxed]:
+    """What was refused in a field and is as high as its digits and level with them, in the line of the nearest: a
+    number that begins or ends with what is no digit is not the number without it."""
+    found = []
+    for digit, box in refused if digits else []:
+        x, _, w, h = box.tolist()
+        away = [_middle(place) - _middle(box) for _, place in digits]
+        k = min(range(len(digits)), key=lambda k: math.hypot(away[k][0], 2 * away[k][1]))
+        near, height = digits[k][0], float(digits[k][1][3])
+        level = abs(away[k][1]) <= REFUSED_SHIFT * height
+        as_high = REFUSED_HEIGHT[0] * height <= h <= REFUSED_HEIGHT[1] * height
+        # What is left of a box stands around a digit, and what is left of a line is thin.
+        clear = not any(x <= _middle(place)[0] <= x + w for _, place in digits)
+        if level and as_high and clear and w >= REFUSED_WIDTH * h:
+            found.append((replace(digit, line=near.line), box))
+    return found
+
+
+def _middle(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    return box[:2] + box[2:] / 2
+
+
+def _in_rows(digits: list[Boxed]) -> list[list[Digit]]:
     """The digits of a field, each with its box x, y, width, height on the flat page, row by row.
 
     Lines whose middles lie on one level are one row: within so small a box the digits of one number seldom keep to
     their baseline.
     """
-    lines: dict[int, list[tuple[Digit, NDArray[np.float64]]]] = {}
+    lines: dict[int, list[Boxed]] = {}
     for digit, box in digits:
         lines.setdefault(digit.line, []).append((digit, box))
-    rows: list[list[tuple[Digit, NDArray[np.float64]]]] = []
+    rows: list[list[Boxed]] = []
     for line in lines.values():
         level, height = _level(line)
         for row in rows:
@@ -375,11 +412,11 @@ def _in_rows(digits: list[tuple[Digit, NDArray[np.float64]]]) -> list[list[Digit
                 row.sort(key=lambda pair: float(pair[1][0] + pair[1][2] / 2))
                 break
         else:
-            rows.append(list(line))
+            rows.append(sorted(line, key=lambda pair: float(pair[1][0] + pair[1][2] / 2)))
     return [[digit for digit, _ in row] for row in rows]
 
 
-def _level(line: list[tuple[Digit, NDArray[np.float64]]]) -> tuple[float, float]:
+def _level(line: list[Boxed]) -> tuple[float, float]:
     """Median of the middles, and of the heights, of a line's boxes."""
     boxes = np.stack([box for _, box in line])
     return float(np.median(boxes[:, 1] + boxes[:, 3] / 2)), float(np.median(boxes[:, 3]))

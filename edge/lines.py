@@ -20,7 +20,7 @@ GAP_COST = 0.1  # of the gap counts like a shift: of two lines the nearer
 HEIGHT_RATIO = 2.2  # of the higher to the lower of two neighbours, at most
 MEMORY = 3  # boxes: a line goes on at the height of its last few
 GUTTER = 1.0  # heights of clear paper between two columns, at least
-LEVEL_DIGITS = 3  # decimals of a pixel: lines that differ by less are on one level
+LEVEL_PART = 0.5  # of the lower of two lines' heights is at the height of the other: they are on one level
 COLUMN_LINES = 2  # lines in each column, at least: beside a single line stands the same line
 
 
@@ -136,8 +136,23 @@ def _ordered(lines: list[int], extents: Sequence[Extent], gutter: float) -> list
             if wide and min(_stacked(order[:position], extents), _stacked(order[position:], extents)) >= least:
                 return _ordered(order[:position], extents, gutter) + _ordered(order[position:], extents, gutter)
             reach = max(reach, extents[first][end])
-    # Lines of one level come from the left, whatever the turned numbers' last digits are.
-    return sorted(lines, key=lambda k: (round(float(extents[k][1] + extents[k][3]), LEVEL_DIGITS), extents[k][0]))
+    return [k for level in _levels(lines, extents) for k in sorted(level, key=lambda k: extents[k][0])]
+
+
+def _levels(lines: Sequence[int], extents: Sequence[Extent]) -> list[list[int]]:
+    """Lines side by side, from the top: hands do not keep to a level over a gap."""
+    levels: list[list[int]] = []
+    for k in sorted(lines, key=lambda k: extents[k][1] + extents[k][3]):
+        _, top, _, bottom = extents[k]
+        for level in levels:
+            _, other_top, _, other_bottom = extents[level[0]]
+            lower = min(bottom - top, other_bottom - other_top)
+            if min(bottom, other_bottom) - max(top, other_top) >= LEVEL_PART * lower:
+                level.append(k)
+                break
+        else:
+            levels.append([k])
+    return levels
 
 
 def _stacked(lines: Sequence[int], extents: Sequence[Extent]) -> int:

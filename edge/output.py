@@ -17,7 +17,10 @@ NOT_A_DIGIT = "not a digit"  # the reason of a refused character
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said about one path: a classification or a reading, or the error that stood in its way."""
+    """What is said about one path: a classification or a reading, or the error that stood in its way.
+
+    A reading with an error is one of which something could not be kept.
+    """
 
     path: str
     classification: Classification | None = None
@@ -41,7 +44,8 @@ class JsonLines:
     """One JSON object a picture.
 
     {"path": ..., "label": ..., "confidence": ..., "top": [{"label": ..., "confidence": ...}, ...]}, with "reason"
-    where the label is null; or what `reading_record` says; or {"path": ..., "error": ...}. A file name that is not
+    where the label is null; or what `reading_record` says, with "error" where its picture or crops could not be
+    written; or {"path": ..., "error": ...}. A file name that is not
     UTF-8 is written with the escapes of Python's "surrogateescape", so that every line is valid UTF-8 and the name can
     be had back.
     """
@@ -63,7 +67,8 @@ class JsonLines:
 
 def _record(answer: Answer) -> dict[str, object]:
     if answer.reading is not None:
-        return reading_record(answer.path, answer.reading)
+        record = reading_record(answer.path, answer.reading)
+        return record if answer.error is None else record | {"error": answer.error}
     said = answer.classification
     if said is None:
         return {"path": answer.path, "error": answer.error}
@@ -163,7 +168,7 @@ class DigitCsv:
         if answer.reading is None or not answer.reading.digits:
             reason = "" if answer.reading is None else NO_DIGIT
             return _csv_row([answer.path, *[""] * 8, reason, answer.error or ""])
-        rows = []
+        rows = [] if answer.error is None else [_csv_row([answer.path, *[""] * 9, answer.error])]
         line, position = -1, 0
         for digit in answer.reading.digits:
             line, position = (line, position + 1) if digit.line == line else (digit.line, 0)
@@ -186,9 +191,10 @@ class FieldCsv:
         return _csv_row(self._COLUMNS)
 
     def line(self, answer: Answer) -> bytes:
+        failed = b"" if answer.error is None else _csv_row([answer.path, *[""] * 10, answer.error])
         if answer.reading is None:
-            return _csv_row([answer.path, *[""] * 10, answer.error or ""])
-        return b"".join(
+            return failed
+        return failed + b"".join(
             _csv_row(
                 [
                     answer.path, field.name, field.value or "", field.text, str(field.valid).lower(),
@@ -247,15 +253,16 @@ class PageTable:
 
     def line(self, answer: Answer) -> bytes:
         path, reading = printable(answer.path), answer.reading
+        failed = b"" if answer.error is None else self._row("!", f"{path}: {answer.error}")
         if reading is None:
-            return self._row("!", f"{path}: {answer.error}")
+            return failed
         if reading.fields:
             rows = [self._field_row(field) for field in reading.fields]
         elif reading.digits:
             rows = [self._row(*said) for said in _lines_with_confidence(reading.digits)]
         else:
-            return self._row("-", f"{path}: {NO_DIGIT}")
-        return self._row("", f"{path}:") + b"".join(rows)
+            return failed + self._row("-", f"{path}: {NO_DIGIT}")
+        return failed + self._row("", f"{path}:") + b"".join(rows)
 
     def _field_row(self, field: Field) -> bytes:
         said = [

@@ -14,6 +14,8 @@ MAX_PIXELS = 100_000_000  # a picture with more is refused before it is decoded
 UPRIGHT = 1  # EXIF orientation of a picture stored the way it is looked at
 EXIF_ORIENTATION = 0x0112  # tag of the orientation, TIFF 6.0 and EXIF 2.3
 MAX_DIRECTORY_ENTRIES = 4096  # a damaged file may claim 65,535 tags
+# The major brands of pictures in ISO/IEC 23008-12 and of AVIF, phones' among them.
+HEIF_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1")
 HEADER_BYTES = 4096  # text headers (PNM, PFM, Radiance) end well before
 
 
@@ -43,7 +45,7 @@ def read_header(data: bytes) -> PictureHeader | None:
             except (struct.error, IndexError, ValueError):
                 return None
             return header if header is not None and header.width > 0 and header.height > 0 else None
-    if data[4:12] in (b"ftypavif", b"ftypavis", b"ftypheic", b"ftypmif1"):
+    if data[4:8] == b"ftyp" and data[8:12] in HEIF_BRANDS:
         return PictureHeader("AVIF" if data[8:11] == b"avi" else "HEIF", 1, 1)
     return None
 

@@ -115,19 +115,19 @@ class DigitReader:
             return self._read(page, full_resolution)
         from edge.fields import read_form
 
-        return read_form(fields, page, lambda page: self._read(page, full_resolution))
+        return read_form(fields, page, lambda page: self._read(page, full_resolution, True), full_resolution)
 
-    def _read(self, page: Page, full_resolution: bool) -> Reading:
+    def _read(self, page: Page, full_resolution: bool, with_beside: bool = False) -> Reading:
         smallest = float(MIN_HEIGHT)
         if not full_resolution:
             smallest = max(
                 smallest * max(page.grey.shape) / max(page.width, page.height), SMALLEST_PART * max(page.grey.shape)
             )
-        return Reading(
-            page.width,
-            page.height,
-            read_page(page, self._name, self.classifier.labels, self.min_confidence, smallest, self.lines),
-        )
+        # A digit that is not sure enough for who asks is still ink of its line.
+        threshold = min(self.min_confidence, self.classifier.info.rejection_threshold)
+        labels, least = self.classifier.labels, self.min_confidence
+        digits, beside = read_page(page, self._name, labels, threshold, smallest, self.lines, least, with_beside)
+        return Reading(page.width, page.height, digits, beside=beside)
 
     def _name(self, glyph: Image) -> Probabilities:
         """How likely each label is for a glyph, uint8 (28, 28): float32 (classes,), 0 for what is no digit."""

@@ -53,12 +53,16 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The digits of one picture, `width` by `height` pixels upright, in reading order; and its form's fields."""
+    """The digits of one picture, `width` by `height` pixels upright, in reading order; and its form's fields.
+
+    `beside`: of a form, what is as large as a digit, is none, and stands in no line: its number is -1.
+    """
 
     width: int
     height: int
     digits: tuple[Digit, ...]
     fields: tuple[Field, ...] = ()
+    beside: tuple[Digit, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -116,12 +116,14 @@ def read_page(
     threshold: float,
     smallest: float,
     network: LineNetwork | None = None,
-) -> tuple[Digit, ...]:
-    """The digits of a page in reading order.
+    least: float = 0.0,
+    with_beside: bool = False,
+) -> tuple[tuple[Digit, ...], tuple[Digit, ...]]:
+    """The digits of a page in reading order; and, if wanted, what was refused beside them, in no line (-1).
 
-    threshold: confidence below which a region is refused. smallest: height of the smallest digit, in pixels of the
+    threshold: confidence below which a region is no digit. smallest: height of the smallest digit, in pixels of the
     page's grey picture. network: looks again at what is in doubt, where the labels are digits; without it touching
-    digits are taken apart by trial.
+    digits are taken apart by trial. least: confidence below which a digit has its place in a line, and no label.
     """
     depth, wide = page_depth(page.grey, page.preview, page.colour)
     written = depth
@@ -166,7 +168,7 @@ def read_page(
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
         back = back @ np.vstack([cv2.invertAffineTransform(turn), (0, 0, 1)])
-    return _in_lines(found, labels, threshold, back[:2], (page.width, page.height))
+    return _in_lines(found, labels, threshold, back[:2], (page.width, page.height), least, with_beside)
 
 
 def _parts(depth: Image, smallest: float, floor: Image | None = None) -> Parts | None:
@@ -445,22 +447,30 @@ def _share(region: Region, other: Region) -> float:
 
 
 def _in_lines(
-    found: list[Candidate], labels: tuple[str, ...], threshold: float, back: NDArray[np.float64], size: tuple[int, int]
-) -> tuple[Digit, ...]:
+    found: list[Candidate],
+    labels: tuple[str, ...],
+    threshold: float,
+    back: NDArray[np.float64],
+    size: tuple[int, int],
+    least: float,
+    with_beside: bool,
+) -> tuple[tuple[Digit, ...], tuple[Digit, ...]]:
+    def digit(c: Candidate, line: int) -> Digit:
+        label = labels[c.label] if c.is_digit(max(threshold, least)) else None
+        return Digit(label, c.confidence, _box(c.region, back, size), line, c.glyph)
+
     accepted = [c for c in found if c.is_digit(threshold)]
     refused = [c for c in found if not c.is_digit(threshold)]
-    if not accepted:
-        return ()
-    boxes = _boxes(accepted)
-    lines, tilt = arrange(boxes)
-    digits = []
-    for number, line in enumerate(lines):
-        members = [accepted[k] for k in line]
-        members = _with_refused(members, refused, tilt)
-        for member in members:
-            label = labels[member.label] if member.is_digit(threshold) else None
-            digits.append(Digit(label, member.confidence, _box(member.region, back, size), number, member.glyph))
-    return tuple(digits)
+    digits: list[Digit] = []
+    placed: set[int] = set()
+    if accepted:
+        lines, tilt = arrange(_boxes(accepted))
+        for number, line in enumerate(lines):
+            members = _with_refused([accepted[k] for k in line], refused, tilt)
+            digits += [digit(member, number) for member in members]
+            placed.update(map(id, members))
+    beside = [c for c in refused if with_beside and id(c) not in placed]
+    return tuple(digits), tuple(digit(c, -1) for c in beside)
 
 
 def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: float) -> list[Candidate]:

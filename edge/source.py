@@ -16,6 +16,7 @@ LONGEST_LINE = 4097  # bytes: one more than Linux takes as a path, so a line cut
 PICTURE_SUFFIXES = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".tif", ".tiff"),
     *(".pbm", ".pgm", ".ppm", ".pnm", ".pam", ".pfm", ".jp2", ".j2k", ".hdr", ".pic", ".ras", ".sr", ".gif", ".avif"),
+    *(".heic", ".heif", ".hif"),  # not read: that is said of each, lest a phone's photos be passed over
 )
 _FOLDER_ERRORS = {
     errno.EACCES: "no permission to read this folder",

@@ -69,6 +69,12 @@ def _naming(runtime: str, wall: float, threads: int = 1) -> bench.Naming:
     return bench.Naming(runtime, "digits-int8.tflite", threads, wall, wall, 9)
 
 
+def test_models_of_one_name_are_told_apart(tmp_path):
+    one, other = tmp_path / "a/digits-int8.tflite", tmp_path / "b/digits-int8.tflite"
+    assert bench._named([one, other, one]) == {str(one): one, str(other): other}
+    assert bench._named([one]) == {"digits-int8.tflite": one}
+
+
 def test_more_threads_are_recommended_only_where_they_are_worth_their_cores():
     named = [_naming("litert", 60), _naming("tflite", 50), _naming("litert", 10, threads=2)]
 

@@ -140,6 +140,48 @@ def test_min_confidence_refuses_inside_a_line_and_says_so(run: Runner, photo: Pa
     assert any(found["label"] is None for found in record["digits"])
 
 
+@pytest.mark.parametrize("asked", [0.9, 0.999, 1.0])
+def test_a_higher_confidence_leaves_the_lines_and_the_places_as_they_are(
+    run: Runner, photo: Path, asked: float
+) -> None:
+    (before,) = run("read", photo).records
+    (record,) = run("read", photo, "--min-confidence", str(asked)).records
+    assert [(f["box"], f["line"]) for f in record["digits"]] == [(f["box"], f["line"]) for f in before["digits"]]
+    for found, sure in zip(record["digits"], before["digits"], strict=True):
+        assert found["label"] in (sure["label"], None)
+        assert (found["label"] is None) == (found["confidence"] < asked)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "table"])
+def test_what_was_read_is_said_though_its_picture_cannot_be_kept(photo: Path, tmp_path: Path, form: str) -> None:
+    # No file may grow: as on a disk that is full.
+    command = 'ulimit -f 0; exec "$0" -m edge read --save "$1" --format "$2" "$3"'
+    words = ["sh", "-c", command, sys.executable, str(tmp_path / "out"), form, str(photo)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be written" in done.stdout
+    if form == "jsonl":
+        record = json.loads(done.stdout)
+        assert record["text"] == "5550172\n4903" and "cannot be written" in record["error"]
+    else:
+        assert len(done.stdout.splitlines()) > 3
+
+
+def test_a_folder_of_a_phones_photos_says_that_they_are_not_read(run: Runner, photo: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "phone"
+    folder.mkdir()
+    shutil.copy(photo, folder / "b.png")
+    for name, brand in (("a.HEIC", b"heix"), ("c.heic", b"msf1")):
+        (folder / name).write_bytes(b"\0\0\0\x18ftyp" + brand + bytes(500))
+    done = run("read", folder)
+    assert done.status == 1
+    assert [record.get("error", record.get("text")) for record in done.records] == [
+        "HEIF pictures are not decoded by this OpenCV; save it as PNG or JPEG",
+        "5550172\n4903",
+        "HEIF pictures are not decoded by this OpenCV; save it as PNG or JPEG",
+    ]
+
+
 # Fields
 
 

@@ -258,6 +258,57 @@ def test_a_bit_of_the_printed_frame_is_not_read_and_a_one_beside_it_is() -> None
         assert reading.fields[0].value == text
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "width", "height", "text"),
+    [
+        (180, 50, 20, 28, "47?"),  # a letter, beyond what a line reaches to
+        (10, 52, 20, 28, "?47"),
+        (180, 50, 4, 30, "47"),  # a printed stroke
+        (180, 82, 20, 28, "47"),  # printed below
+        (180, 50, 20, 12, "47"),  # a speck
+        (60, 50, 60, 40, "47"),  # what is left of a box around a digit
+    ],
+)
+def test_what_is_no_digit_at_a_fields_end_is_not_passed_over(x, y, width, height, text) -> None:
+    beside = Digit(None, 0.01, (x - width // 2, y - height // 2, width, height), -1, GLYPH)
+    said = Reading(200, 100, digits(("4", 60, 50, 0), ("7", 100, 50, 0)), beside=(beside,))
+    form = Form((FormField("all", (0, 0, 1, 1)),))
+    reading = read_form(form, page_of(page(size=(100, 200))), lambda _: said)
+    assert reading.fields[0].text == text
+    assert reading.text == "47"
+
+
+def test_a_comb_with_a_letter_in_its_first_or_last_cell_is_not_valid(reader: DigitReader) -> None:
+    for text in ("50172A", "A50172", "501726"):
+        sheet = np.full((300, 700), 235, np.uint8)
+        for x in range(60, 700, 100):
+            cv2.line(sheet, (x, 150), (x, 190), 90, 2)
+        cv2.line(sheet, (60, 190), (660, 190), 90, 2)
+        for place, character in enumerate(text):
+            cv2.putText(sheet, character, (85 + 100 * place, 170), cv2.FONT_HERSHEY_SIMPLEX, 2.0, 40, 5, cv2.LINE_AA)
+        form = Form((FormField("comb", (60, 100, 600, 90), cells=6),), (700, 300))
+        (found,) = reader.read(sheet, fields=form).fields
+        assert found.text == text.replace("A", "?")
+        assert found.valid == (text == "501726")
+
+
+def test_a_comb_holds_no_more_digits_than_cells() -> None:
+    field = FormField("comb", (0, 0, 1, 1), cells=6)
+    assert field.judge("4071139") == "7 digits in 6 cells"
+    assert field.judge("407113") is None
+
+
+def test_full_resolution_holds_for_a_straightened_page_as_well(reader: DigitReader) -> None:
+    """Digits that are lower than 1/150 of the page, which would be reduced."""
+    large = np.full((3900, 2760), 235, np.uint8)
+    number = cv2.resize(page("5550172", height=44, paper=235), None, fx=0.33, fy=0.33, interpolation=cv2.INTER_AREA)
+    large[300 : 300 + number.shape[0], 300 : 300 + number.shape[1]] = number
+    desk = cv2.copyMakeBorder(large, 200, 200, 200, 200, cv2.BORDER_CONSTANT, value=70)
+    form = Form((FormField("small", (200 / 2760, 250 / 3900, 0.3, 0.1)),), None, "page")
+    (found,) = reader.read(desk, fields=form, full_resolution=True).fields
+    assert found.text == "5550172"
+
+
 def test_printed_strokes_between_cells_are_not_read() -> None:
     blank = page(size=(100, 200))
     comb = Form((FormField("comb", (0, 0, 1, 0.5), cells=4),))

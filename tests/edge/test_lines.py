@@ -70,6 +70,13 @@ def test_a_line_may_bend() -> None:
     assert order(boxes) == in_turn(14, 14)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_numbers_side_by_side_come_from_the_left_though_the_hand_kept_no_level(seed: int) -> None:
+    boxes = np.array(row(0, 0, 2) + row(250, 0, 2) + row(500, 0, 2))
+    boxes[:, 1] += np.repeat(np.random.default_rng(seed).uniform(-6, 6, 3), 2)
+    assert order(boxes) == in_turn(2, 2, 2)
+
+
 @pytest.mark.parametrize("tilt", [-5.0, 0.0, 5.0])
 def test_columns_do_not_interleave(tilt: float) -> None:
     left = row(0, 0, 4) + row(0, PITCH, 3) + row(0, 2 * PITCH, 4)

@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy import bundle
 
 CLI = """
-import http.server, os, sqlite3, sys, tomllib
+import http.server, json, os, sqlite3, sys, time, tomllib
 VERSION, ILLNESS, TABLES = {version!r}, {illness!r}, {tables!r}
 
 def main():
@@ -30,7 +30,10 @@ def main():
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             said = {{"/healthz": "ok" if ILLNESS != "ill" else "no", "/version": VERSION}}.get(self.path)
-            said = said or '{{"status": "ok", "parts": {{}}}}'
+            source = dict(state="failed" if ILLNESS == "blind" else "working", reason="no such camera")
+            said = said or json.dumps(dict(status="ok", parts=dict(source=source)))
+            if ILLNESS == "hangs":
+                time.sleep(60)
             self.send_response(200)
             self.end_headers()
             self.wfile.write(said.encode())
@@ -43,7 +46,8 @@ def main():
 
 
 def stand_in_wheel(folder: Path, version: str, illness: str = "", tables: int = 1) -> Path:
-    """illness: "ill" (its health is bad), "dies", "broken" (does not run at all), "strict" (refuses configurations)."""
+    """illness: "ill" (its health is bad), "dies", "broken" (does not run at all), "strict" (refuses configurations),
+    "blind" (its camera does not work), "hangs" (does not answer)."""
     info = f"edge_digits-{version}.dist-info"
     files = {
         "edge/__init__.py": "",

@@ -109,6 +109,14 @@ def test_members_belong_to_root_and_say_nothing_of_who_made_them(out):
             assert (member.mtime, member.mode) == (bundle.MTIME, 0o755 if runs else 0o644), member.name
 
 
+def test_the_sums_of_archives_that_were_there_stay(run, tmp_path):
+    old = tmp_path / "edge-digits-0.0.1-debian13-aarch64.tar.gz"
+    old.write_bytes(b"of an earlier run")
+    run(sys.executable, ROOT / "deploy/bundle.py", "debian12-aarch64", "--out", tmp_path)
+    run("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=tmp_path)
+    assert len((tmp_path / "SHA256SUMS").read_text().splitlines()) == 2
+
+
 def test_wheel_that_is_not_the_locks_is_not_taken(tmp_path):
     (tmp_path / "waitress-3.0.2-py3-none-any.whl").write_bytes(b"another")
     wanted = {"waitress": ("3.0.2", frozenset({"0" * 64}))}

@@ -59,12 +59,31 @@ def versions(inside) -> set[str]:
     return set(inside.shell(f"ls {BASE}/versions").split())
 
 
-def asked(inside, query: str) -> list[list[object]]:
+def interrupt_after_the_switch(inside, archive: Path) -> str:
+    """Kills an upgrade once the new version is the current one; returns the folder of its bundle."""
+    folder = inside.unpack(archive)
+    before = current(inside)
+    running = subprocess.Popen(inside.words(f"{folder}/install.sh", **QUICK), start_new_session=True)
+    end = time.monotonic() + 60
+    while current(inside) == before:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    # The new one runs as well then: systemd does not end with who asks it.
+    while inside.shell("tail -n 1 /run/service/calls").split("/")[-1].strip() != current(inside):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait(10)
+    return folder
+
+
+def asked(inside, query: str, name: str = "readings.db") -> list[list[object]]:
     """Rows of the database."""
     script = (
         "import json, sqlite3, sys; print(json.dumps(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchall()))"
     )
-    return json.loads(inside.run("/usr/bin/python3", "-c", script, f"{STATE}/readings.db", query).stdout)
+    return json.loads(inside.run("/usr/bin/python3", "-c", script, f"{STATE}/{name}", query).stdout)
 
 
 # The real thing
@@ -179,7 +198,7 @@ def test_damaged_bundle_changes_nothing(fresh, make_bundle):
     assert not fresh.exists(BASE)
 
 
-@pytest.mark.parametrize("words", [["--camera"], ["--camera", "x"], ["--purge"], ["remove"]])
+@pytest.mark.parametrize("words", [["--camera"], ["--camera", "x"], ["--purge"], ["remove"], ["check", "uninstall"]])
 def test_wrong_words_are_said(fresh, make_bundle, words):
     refused = fresh.run(f"{fresh.unpack(make_bundle('1.0'))}/install.sh", *words, works=False)
     assert (refused.returncode, refused.stdout) == (2, "")
@@ -277,6 +296,127 @@ def test_upgrade_that_is_not_well_leaves_the_version_before(fresh, make_bundle, 
     assert get(fresh, "/version") == "3.0"
 
 
+def test_a_version_that_loses_the_camera_gives_way(fresh, make_bundle):
+    fresh.with_service()
+    install(fresh, make_bundle("1.0"))
+    failed = install(fresh, make_bundle("2.0", "blind"), works=False)
+    assert failed.returncode == 1
+    assert "no such camera" in failed.stderr
+    assert get(fresh, "/version") == "1.0"
+
+
+def test_a_first_version_without_a_camera_stays_and_says_so(fresh, make_bundle):
+    fresh.with_service()
+    done = install(fresh, make_bundle("1.0", "blind"))
+    assert "the camera does not work: no such camera" in done.stderr
+    # It did not work before either.
+    install(fresh, make_bundle("2.0", "blind"))
+    assert get(fresh, "/version") == "2.0"
+
+
+def test_a_version_that_does_not_answer_gives_way_in_time(fresh, make_bundle):
+    fresh.with_service()
+    install(fresh, make_bundle("1.0"))
+    folder = fresh.unpack(make_bundle("2.0", "hangs"))
+    began = time.monotonic()
+    failed = fresh.run(f"{folder}/install.sh", works=False, **QUICK)
+    assert failed.returncode == 1
+    assert get(fresh, "/version") == "1.0"
+    assert time.monotonic() - began < 60
+
+
+def test_readings_of_two_bad_upgrades_are_both_there(fresh, make_bundle):
+    fresh.with_service()
+    install(fresh, make_bundle("1.0"))
+    for version in ("2.0", "2.1"):
+        assert install(fresh, make_bundle(version, "ill", tables=2), works=False).returncode == 1
+    assert asked(fresh, "SELECT text FROM readings")[0] == ["1.0"]
+    for name, version in (("newer", "2.0"), ("newer-2", "2.1")):
+        assert [version] in asked(fresh, "SELECT text FROM readings", f"readings.db.{name}")
+
+
+def test_two_bad_upgrades_the_first_interrupted_give_the_readings_back(fresh, make_bundle):
+    fresh.with_service()
+    install(fresh, make_bundle("1.0"))
+    interrupt_after_the_switch(fresh, make_bundle("2.0", "ill", tables=2))
+    assert install(fresh, make_bundle("3.0", "ill", tables=3), works=False).returncode == 1
+    assert get(fresh, "/version") == "1.0"
+    assert asked(fresh, "PRAGMA user_version") == [[1]]
+    assert {(text,) for (text,) in asked(fresh, "SELECT text FROM readings")} == {("1.0",)}
+
+
+def test_without_room_for_a_copy_of_the_readings_the_version_before_goes_on(fresh, make_bundle):
+    fresh.shell(f"mkdir -p {STATE}; mount -t tmpfs -o size=12m tmpfs {STATE}")
+    fresh.with_service()
+    install(fresh, make_bundle("1.0"))
+    large = "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('CREATE TABLE x (y)'); "
+    large += "d.execute('INSERT INTO x VALUES (zeroblob(7000000))'); d.commit()"
+    fresh.run("/usr/bin/python3", "-c", large, f"{STATE}/readings.db")
+    pointers = f"readlink {BASE}/current {BASE}/previous; ls {BASE}"
+    before = fresh.shell(pointers, works=False)
+    failed = install(fresh, make_bundle("2.0", tables=2), works=False)
+    assert "MB are needed for a copy of the readings" in failed.stderr and "nothing was changed" in failed.stderr
+    assert fresh.shell(pointers, works=False) == before
+    assert get(fresh, "/version") == "1.0"
+    assert fresh.shell(f"ls {STATE}").split() == ["readings.db"]
+
+
+def test_a_version_that_cannot_be_built_takes_nothing_away(fresh, make_bundle):
+    fresh.with_service()
+    for version in ("1.0", "2.0"):
+        install(fresh, make_bundle(version))
+    assert install(fresh, make_bundle("3.0", "broken"), works=False).returncode == 1
+    fresh.run(f"{BASE}/current/install.sh", "rollback", **QUICK)
+    assert get(fresh, "/version") == "1.0"
+
+
+# Whose it is
+
+
+def test_a_user_of_that_name_that_was_there_stays(fresh, make_bundle):
+    fresh.shell("useradd --create-home edge-digits")
+    before = fresh.shell("getent passwd edge-digits")
+    folder = fresh.unpack(make_bundle("1.0"))
+    for words in ([], ["uninstall", "--purge"]):
+        fresh.run(f"{folder}/install.sh", *words, **QUICK)
+        assert fresh.shell("getent passwd edge-digits") == before
+
+
+def test_what_still_runs_as_the_user_does_not_keep_the_rest(fresh, make_bundle):
+    install(fresh, make_bundle("1.0"))
+    fresh.shell("setsid runuser -u edge-digits -- sleep 300 >/dev/null 2>&1 &")
+    done = fresh.run(f"{BASE}/current/install.sh", "uninstall", "--purge")
+    assert "sudo userdel edge-digits" in done.stderr
+    assert not fresh.exists(BASE) and not fresh.exists(STATE)
+
+
+def test_data_behind_links_go_as_well(fresh, make_bundle):
+    fresh.shell(f"mkdir -p /srv/readings /var/lib; ln -s /srv/readings {STATE}")
+    fresh.with_service()
+    install(fresh, make_bundle("1.0"))
+    assert fresh.exists("/srv/readings/readings.db")
+    fresh.run(f"{BASE}/current/install.sh", "uninstall", "--purge")
+    assert fresh.shell("ls -A /srv/readings") == "" and not fresh.exists(STATE)
+
+
+def test_readings_that_are_kept_elsewhere_are_named(fresh, make_bundle):
+    install(fresh, make_bundle("1.0"))
+    fresh.shell(f"mkdir /srv/mine; sed -i 's|^state = .*|state = \"/srv/mine\"|' {CONFIG}")
+    done = fresh.run(f"{BASE}/current/install.sh", "uninstall", "--purge")
+    assert "/srv/mine: they stay there" in done.stdout
+    assert fresh.exists("/srv/mine")
+
+
+def test_a_configuration_that_was_kept_is_used_again(fresh, real_bundle):
+    folder = fresh.unpack(real_bundle)
+    fresh.run(f"{folder}/install.sh", "--no-picamera2")
+    # Valid TOML that was edited by hand, and an administrator's own mode.
+    fresh.shell(f"sed -i \"s|^token_file = .*|token_file = '/etc/edge-digits/token'|\" {CONFIG}; chmod 600 {CONFIG}")
+    fresh.run(f"{BASE}/current/install.sh", "uninstall")
+    fresh.run(f"{folder}/install.sh", "--no-picamera2")
+    fresh.run("runuser", "-u", "edge-digits", "--", "cat", CONFIG, "/etc/edge-digits/token")
+
+
 def test_first_version_that_is_not_well_stays_to_be_corrected(fresh, make_bundle):
     fresh.with_service()
     failed = install(fresh, make_bundle("1.0", "dies"), works=False)
@@ -345,14 +485,7 @@ def test_killed_at_any_moment_it_leaves_a_whole_version_and_works_when_run_again
 def test_interrupted_after_the_switch_a_bad_version_still_gives_way(fresh, make_bundle):
     fresh.with_service()
     install(fresh, make_bundle("1.0"))
-    folder = fresh.unpack(make_bundle("2.0", "ill", tables=2))
-    running = subprocess.Popen(fresh.words(f"{folder}/install.sh", **QUICK), start_new_session=True)
-    end = time.monotonic() + 30
-    while not current(fresh).startswith("2.0"):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    os.killpg(running.pid, signal.SIGKILL)
-    running.wait(10)
+    folder = interrupt_after_the_switch(fresh, make_bundle("2.0", "ill", tables=2))
     failed = fresh.run(f"{folder}/install.sh", works=False, **QUICK)
     assert failed.returncode == 1
     assert get(fresh, "/version") == "1.0"
