@@ -67,8 +67,8 @@ class JsonLines:
 
 def _record(answer: Answer) -> dict[str, object]:
     if answer.reading is not None:
-        record = reading_record(answer.path, answer.reading)
-        return record if answer.error is None else record | {"error": answer.error}
+        read = reading_record(answer.path, answer.reading)
+        return read if answer.error is None else read | {"error": answer.error}
     said = answer.classification
     if said is None:
         return {"path": answer.path, "error": answer.error}

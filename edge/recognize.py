@@ -161,9 +161,8 @@ def read_page(
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
         thick = _parts(wide, WIDE_HEIGHT * max(depth.shape))
-        found = _with_wide(
-            found, _judged(_without_faint(_candidates(thick, candidate)), thick, threshold, bar), threshold
-        )
+        strokes = _judged(_without_faint(_candidates(thick, candidate)), thick, threshold, bar)
+        found = _with_wide(found, strokes, threshold, bar)
     found = _without_lines(_without_surroundings(found), bar)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
@@ -421,17 +420,22 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
     ]
 
 
-def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float) -> list[Candidate]:
+def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, bar: int | None) -> list[Candidate]:
     """The candidates with those drawn in strokes so wide that they were first taken for paper.
 
-    A shadow is as dark and wide. What sets it apart: it is no digit, or there is writing in it.
+    A shadow is as dark and wide. What sets it apart: it is no digit, or there is writing in it, and not bars alone,
+    which the edges of such a stroke are.
+
+    bar: index of the label of the digit that is but a bar, None where there is no such label.
     """
     for other in wide:
         if other.refused or other.confidence < max(threshold, WIDE_SURE):
             continue
         inside = [k for k in found if _lies_in(k.region, other.region)]
         written = [k for k in inside if k.is_digit(WIDE_SURE) and k.region.height < WRITTEN * other.region.height]
-        if len(written) > 1 or any(_share(k.region, other.region) > WIDE_SAME for k in inside):
+        if (len(written) > 1 and any(k.label != bar for k in written)) or any(
+            _share(k.region, other.region) > WIDE_SAME for k in inside
+        ):
             continue
         found = [k for k in found if not any(k is i for i in inside)] + [other]
     return found

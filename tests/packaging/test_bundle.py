@@ -212,11 +212,15 @@ def test_the_guide_names_archives_that_there_are():
     assert named <= {(version, target.name) for target in bundle.DEVICES}
 
 
-def test_the_guides_way_to_another_camera_changes_the_first_configuration(run, tmp_path):
+@pytest.mark.parametrize(("kind", "location"), [("synthetic", ""), ("camera", "/dev/video0")])
+def test_the_guides_way_to_another_camera_changes_the_first_configuration(kind, location, run, tmp_path):
     config = tmp_path / "daemon.toml"
-    config.write_text((ROOT / "edge/daemon/example.toml").read_text())
+    first = (ROOT / "edge/daemon/example.toml").read_text()
+    first = re.sub(r'^kind = "\w+"', f'kind = "{kind}"', first, count=1, flags=re.MULTILINE)
+    config.write_text(re.sub(r'^location = ""', f'location = "{location}"', first, count=1, flags=re.MULTILINE))
     (script,) = re.findall(
         r"sudo sed -i '(.*)' /etc/edge-digits/daemon.toml", (ROOT / "docs/raspberry-pi.md").read_text()
     )
     run("sed", "-i", script, config)
-    assert tomllib.loads(config.read_text())["source"]["kind"] == "picamera2"
+    source = tomllib.loads(config.read_text())["source"]
+    assert (source["kind"], source["location"]) == ("picamera2", "")
