@@ -9,6 +9,8 @@ SHELL := /bin/sh
 WORKSTATION := .venv/.ready
 DEVICE := .venv-edge/.ready
 DAEMON := .venv-daemon/.ready
+# Bundles are made by any Python with pip: the workstation's where there is one, else the small one.
+BUNDLER = $(if $(wildcard $(WORKSTATION)),$(WORKSTATION),$(DEVICE))
 RIVALS := tflite litert onnxruntime rapidocr
 LOCKS := requirements/edge.txt requirements/edge-litert.txt requirements/edge-daemon.txt requirements/train.txt
 
@@ -108,11 +110,11 @@ wheel: $(WORKSTATION) ## Build dist/*.whl, all that a device needs
 	@.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
-bundle: $(DEVICE) ## Make dist/*.tar.gz, each with all that a Pi without internet needs: TARGETS='debian12-aarch64 ...'
-	@.venv-edge/bin/python deploy/bundle.py $(TARGETS)
+bundle: $(BUNDLER) ## Make dist/*.tar.gz, each with all that a Pi without internet needs: TARGETS='debian12-aarch64 ...'
+	@$(dir $(BUNDLER))bin/python deploy/bundle.py $(TARGETS)
 
-deploy: $(DEVICE) ## Install or upgrade a Pi over ssh: PI=user@host
-	@PI="$(PI)" SSH="$(SSH)" OPTIONS="$(OPTIONS)" deploy/deploy.sh
+deploy: $(BUNDLER) ## Install or upgrade a Pi over ssh: PI=user@host
+	@PI="$(PI)" SSH="$(SSH)" OPTIONS="$(OPTIONS)" BUNDLER=$(dir $(BUNDLER))bin/python deploy/deploy.sh
 
 lock: $(WORKSTATION) ## Bring requirements/ in step with pyproject.toml (UPGRADE=1: to the newest allowed)
 	@for lock in edge: "edge-litert:--extra litert" "edge-daemon:--extra daemon --extra gpio" \

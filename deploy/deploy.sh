@@ -5,7 +5,7 @@
 #   PI        user@host; the user may use sudo
 #   SSH       how to get there, by default `ssh`; for another port: SSH='ssh -p 2222'
 #   OPTIONS   for install.sh, by default --yes
-#   BUNDLER   the Python that makes the bundle, by default that of `make demo`
+#   BUNDLER   the Python that makes the bundle; it needs pip
 
 set -eu
 
@@ -47,7 +47,7 @@ if [ -z "$system" ] || [ -z "$machine" ]; then
 fi
 
 echo "$PI is $system-$machine."
-"${BUNDLER:-$root/.venv-edge/bin/python}" "$root/deploy/bundle.py" --out "$work/out" "$system-$machine"
+"${BUNDLER:-python3}" "$root/deploy/bundle.py" --out "$work/out" "$system-$machine"
 bundle=$(echo "$work"/out/*.tar.gz)
 
 echo "Copying ..."
