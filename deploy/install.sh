@@ -281,26 +281,25 @@ property() { control show --property "$1" --value "$NAME.service" 2>/dev/null ||
 tables() { "$1/bin/python" -I -c 'from edge.daemon.schema import VERSION; print(VERSION)' 2>/dev/null || echo 0; }
 database() { "$PYTHON" -I "$here/database.py" "$@"; }
 
-# What an interruption must not forget: which version is being tried, and which is to be gone back to.
-mark() {
-    [ "$old" = "$1" ] || [ -z "$old" ] || point "$PREVIOUS" "$old"
-    printf '%s\n' "$1" | put "$PENDING" 644 root:root
-}
+pend() { printf '%s\n' "$1" | put "$PENDING" 644 root:root; }
 
 # switch VERSION keep|restore: to a version, with the database as it is, or as it was before the version that goes. Not
 # to be interrupted by a signal, and whole again when run again.
 switch() {
     trap '' HUP INT TERM
     known=$(tables "$1")
+    was=$(cat "$PENDING" 2>/dev/null || true)
+    [ "$2" != keep ] || pend "$1"
     # Only for that it ends earlier than it has to.
     if database "must-$2" "$CONFIG" "$known"; then
         if systemd_runs; then control stop "$NAME.service" || true; fi
         if ! database "$2" "$CONFIG" "$known" && [ "$2" = keep ]; then
             if systemd_runs; then control start "$NAME.service" || true; fi
+            if [ -n "$was" ]; then pend "$was"; else rm -f "$PENDING"; fi
             die "nothing was changed"
         fi
     fi
-    [ "$2" != keep ] || mark "$1"
+    [ "$2" != keep ] || [ "$old" = "$1" ] || [ -z "$old" ] || point "$PREVIOUS" "$old"
     if [ "$(current)" != "$1" ]; then
         point "$CURRENT" "$1"
     fi
