@@ -275,6 +275,11 @@ keep_only() {
 # The service ----------------------------------------------------------------------------------------------------------
 
 control() { systemctl "$@" 9>&-; }
+# The time that the service has to be well begins. Systemd would wait for as long as the unit lets it start.
+restart_service() {
+    deadline=$(($(seconds) + HEALTH_SECONDS))
+    timeout --signal=KILL "$HEALTH_SECONDS" systemctl restart "$NAME.service" 9>&- || true
+}
 property() { control show --property "$1" --value "$NAME.service" 2>/dev/null || true; }
 
 # Which steps of the database's tables a version knows.
@@ -304,11 +309,9 @@ switch() {
         point "$CURRENT" "$1"
     fi
     put "$UNIT" 644 root:root <"$1/$NAME.service"
-    deadline=$(($(seconds) + HEALTH_SECONDS))
     if systemd_runs; then
         control daemon-reload
-        # It would wait for as long as the unit lets the service start.
-        timeout --signal=KILL "$HEALTH_SECONDS" systemctl restart "$NAME.service" 9>&- || true
+        restart_service
     fi
     trap 'warn "interrupted; run it again to finish"; exit 1' HUP INT TERM
 }
@@ -528,9 +531,7 @@ install() {
     if [ "$(current)" = "$new" ] && [ ! -f "$PENDING" ] && cmp -s "$new/$NAME.service" "$UNIT"; then
         start_with_machine
         deadline=$(($(seconds) + HEALTH_SECONDS))
-        if systemd_runs && ! control is-active --quiet "$NAME.service"; then
-            timeout --signal=KILL "$HEALTH_SECONDS" systemctl restart "$NAME.service" 9>&- || true
-        fi
+        if systemd_runs && ! control is-active --quiet "$NAME.service"; then restart_service; fi
         old=
     else
         # A version that loses the camera is not well.

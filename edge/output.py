@@ -45,9 +45,8 @@ class JsonLines:
 
     {"path": ..., "label": ..., "confidence": ..., "top": [{"label": ..., "confidence": ...}, ...]}, with "reason"
     where the label is null; or what `reading_record` says, with "error" where its picture or crops could not be
-    written; or {"path": ..., "error": ...}. A file name that is not
-    UTF-8 is written with the escapes of Python's "surrogateescape", so that every line is valid UTF-8 and the name can
-    be had back.
+    written; or {"path": ..., "error": ...}. A file name that is not UTF-8 is written with the escapes of Python's
+    "surrogateescape", so that every line is valid UTF-8 and the name can be had back.
     """
 
     def __init__(self) -> None:
