@@ -2,9 +2,9 @@
 
 `database.py keep CONFIG TABLES` copies the database aside where a version that knows so many steps of the tables would
 change it, and no copy is there already. `restore` puts the copy back where a version that knows so many could not read
-what is there, which stays beside it, and says so. `must-keep` and `must-restore` say by the exit status whether there is
-anything to do; install.sh ends the daemon in between. `fits` ends with 1 where that version could not read it. `forget`
-removes the copy.
+what is there, which stays beside it, and says so. `must-keep` and `must-restore` say by the exit status whether there
+is anything to do; install.sh ends the daemon in between. `fits` ends with 1 where that version could not read it.
+`forget` removes the copy.
 """
 
 import itertools
