@@ -32,7 +32,7 @@ def arrange(boxes: Boxes) -> tuple[list[list[int]], float]:
     if len(boxes) == 0:
         return [], 0.0
     tilt = tilt_of(boxes)
-    level = _turned(boxes, tilt)
+    level = turned(boxes, tilt)
     lines = _lines(level)
     return [lines[k] for k in _reading_order(lines, level)], tilt
 
@@ -71,7 +71,7 @@ def tilt_of(boxes: Boxes) -> float:
     return min(max(found, -limit), limit)
 
 
-def _turned(boxes: Boxes, tilt: float) -> Boxes:
+def turned(boxes: Boxes, tilt: float) -> Boxes:
     """Boxes of the same size around their middles on the levelled page."""
     x, y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2
     cos, sin = math.cos(tilt), math.sin(tilt)

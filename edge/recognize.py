@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from statistics import median
 
 import cv2
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
-from edge.lines import arrange, tilt_of
+from edge.lines import arrange, tilt_of, turned
+from edge.marks import Written, hanging, mark_between, minus_before, passing
 from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import glyph_and_stroke
@@ -62,6 +64,7 @@ FEW = 3  # regions: in a picture of no more, a bar at the edge may be a digit ti
 
 # Of the page's longer side: digits in strokes wider than the closer look allows are at least as high.
 WIDE_HEIGHT = 0.12
+WIDE_STROKE = 0.02  # and the strokes so wide
 WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
 WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, higher ones are its pieces
 WIDE_SAME = 0.7  # of its box: something as large was found by the closer look already; less is a piece of it
@@ -145,6 +148,8 @@ def read_page(
             depth, turn = levelled(depth, tilt)
             parts = _parts(depth, smallest)
 
+    if parts is not None and parts.around is not None:
+        written = _without_around(written, parts.around, turn)
     found = _without_lines(_candidates(parts, candidate), bar)
     if network is None:
         found = _split(found, candidate)
@@ -162,17 +167,35 @@ def read_page(
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
         thick = _parts(wide, WIDE_HEIGHT * max(depth.shape))
         strokes = _judged(_without_faint(_candidates(thick, candidate)), thick, threshold, bar)
+        # Thinner ones the closer look had seen: they are the edge of a shadow.
+        strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * max(depth.shape)]
         found = _with_wide(found, strokes, threshold, bar)
     found = _without_lines(_without_surroundings(found), bar)
     back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
     if turn is not None:
         back = back @ np.vstack([cv2.invertAffineTransform(turn), (0, 0, 1)])
-    return _in_lines(found, labels, threshold, back[:2], (page.width, page.height), least, with_beside)
+
+    def digit(c: Candidate, line: int) -> Digit:
+        label = labels[c.label] if c.is_digit(max(threshold, least)) else None
+        return Digit(label, c.confidence, _box(c.region, back[:2], (page.width, page.height)), line, c.glyph)
+
+    lines, rest = _in_lines(found, parts, candidate, threshold, bar)
+    digits = tuple(digit(c, number) for number, line in enumerate(lines) for c in line)
+    return digits, tuple(digit(c, -1) for c in rest) if with_beside else ()
 
 
 def _parts(depth: Image, smallest: float, floor: Image | None = None) -> Parts | None:
     ink = ink_of_page(depth, floor)
     return find_parts(ink, ink.mask, smallest)
+
+
+def _without_around(depth: Image, around: Image, turn: NDArray[np.float64] | None) -> Image:
+    """The depth of a page without the lines drawn around what is written on it; turn: from its pixels to theirs."""
+    around = as_image(cv2.dilate(around, _EDGE))
+    if turn is not None:
+        size = depth.shape[1::-1]
+        around = as_image(cv2.warpAffine(around, turn, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP))
+    return as_image(cv2.subtract(depth, around))
 
 
 def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
@@ -452,29 +475,57 @@ def _share(region: Region, other: Region) -> float:
 
 def _in_lines(
     found: list[Candidate],
-    labels: tuple[str, ...],
+    parts: Parts | None,
+    candidate: Callable[[Region, float], Candidate],
     threshold: float,
-    back: NDArray[np.float64],
-    size: tuple[int, int],
-    least: float,
-    with_beside: bool,
-) -> tuple[tuple[Digit, ...], tuple[Digit, ...]]:
-    def digit(c: Candidate, line: int) -> Digit:
-        label = labels[c.label] if c.is_digit(max(threshold, least)) else None
-        return Digit(label, c.confidence, _box(c.region, back, size), line, c.glyph)
+    bar: int | None,
+) -> tuple[list[list[Candidate]], list[Candidate]]:
+    """The candidates in lines, with what was refused and other marks between digits; and what was refused elsewhere.
 
+    bar: index of the label of the digit that is but a bar, None where there is no such label.
+    """
     accepted = [c for c in found if c.is_digit(threshold)]
     refused = [c for c in found if not c.is_digit(threshold)]
-    digits: list[Digit] = []
-    placed: set[int] = set()
-    if accepted:
-        lines, tilt = arrange(_boxes(accepted))
-        for number, line in enumerate(lines):
-            members = _with_refused([accepted[k] for k in line], refused, tilt)
-            digits += [digit(member, number) for member in members]
-            placed.update(map(id, members))
-    beside = [c for c in refused if with_beside and id(c) not in placed]
-    return tuple(digits), tuple(digit(c, -1) for c in beside)
+    if not accepted or parts is None:
+        return [], refused
+    commas = hanging(_boxes(accepted))
+    if commas.any():
+        refused += [replace(c, refused=True) for c, comma in zip(accepted, commas, strict=True) if comma]
+        accepted = [c for c, comma in zip(accepted, commas, strict=True) if not comma]
+    lines, tilt = arrange(_boxes(accepted))
+    placed: list[list[Candidate]] = []
+    for line in lines:
+        members = [accepted[k] for k in line]
+        if bar is not None and len(line) > 1:
+            passes = passing(turned(_boxes(members), tilt), np.array([c.label == bar for c in members]))
+            if passes.any():
+                members = [replace(c, refused=True) if p else c for c, p in zip(members, passes, strict=True)]
+        placed.append(_with_marks(_with_refused(members, refused, tilt), parts, candidate))
+    chosen = {id(c) for members in placed for c in members}
+    return placed, [c for c in refused if id(c) not in chosen]
+
+
+def _with_marks(
+    members: list[Candidate], parts: Parts, candidate: Callable[[Region, float], Candidate]
+) -> list[Candidate]:
+    """A line with the marks between two digits that are no regions: dashes, points, commas; and the minus before it."""
+    mask, depth = parts.ink.mask, parts.ink.depth
+    if parts.around is not None:
+        mask = as_image(cv2.subtract(mask, parts.around))
+    written = [Written(c.region, c.depth, c.stroke) for c in members]
+    marks = [None if members[0].refused else minus_before(mask, depth, written[0])]
+    marks += [
+        None if left.refused or right.refused else mark_between(mask, depth, *written[k : k + 2])
+        for k, (left, right) in enumerate(pairwise(members))
+    ]
+    if not any(marks):
+        return members
+    marked = []
+    for c, mark in zip(members, marks, strict=True):
+        if mark is not None:
+            marked.append(replace(candidate(*mark), refused=True))
+        marked.append(c)
+    return marked
 
 
 def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: float) -> list[Candidate]:

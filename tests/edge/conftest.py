@@ -11,9 +11,16 @@ import cv2
 import numpy as np
 import pytest
 
+from edge import DigitReader
 from tests.edge.helpers import ROOT, Run, digit
 
 COMMAND_SECONDS = 60  # no command of these tests takes longer, however busy the machine is
+
+
+@pytest.fixture(scope="session")
+def reader() -> DigitReader:
+    """With the model that ships, as users have it."""
+    return DigitReader()
 
 
 @pytest.fixture

@@ -339,11 +339,6 @@ def test_a_printed_comb_is_read(reader: DigitReader) -> None:
     assert values(reader.read(sheet, fields=form)) == {"comb": "50172"}
 
 
-@pytest.fixture(scope="module")
-def reader() -> DigitReader:
-    return DigitReader()
-
-
 def written_form() -> tuple[np.ndarray, Form]:
     """A form of 600 x 848 pixels with three printed boxes, and numbers in them."""
     sheet = np.full((848, 600), 235, np.uint8)

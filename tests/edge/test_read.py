@@ -32,11 +32,6 @@ def known(reason: str, *values: object) -> Any:
     return pytest.param(*values, marks=pytest.mark.xfail(reason=reason, raises=AssertionError, strict=False))
 
 
-@pytest.fixture(scope="module")
-def reader() -> DigitReader:
-    return DigitReader()
-
-
 def letter(text: str = "2047", *more: str, height: float = 40, tilt: float = 0.0) -> Sheet:
     """A sheet with lines of digits, around the middle of which it is turned."""
     sheet = Sheet(tilt=tilt)

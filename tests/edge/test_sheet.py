@@ -51,11 +51,6 @@ def lit(sheet: Sheet, lights: tuple[float, float, float], degrees: float = 3.0) 
 LIGHT_WOOD, SHADE, BLUE_SHADE = (0.78, 0.87, 0.94), (0.87, 0.87, 0.87), (0.95, 0.88, 0.82)
 
 
-@pytest.fixture(scope="module")
-def reader() -> DigitReader:
-    return DigitReader()
-
-
 @pytest.mark.parametrize("degrees", [-8.0, 0.0, 3.0])
 @pytest.mark.parametrize("grain", [0.0, 25.0])
 def test_a_sheet_is_told_from_its_desk(degrees: float, grain: float) -> None:

@@ -12,11 +12,6 @@ from tests.edge.sheets import Sheet
 MOST_JUDGED = 400  # candidates looked at for one region
 
 
-@pytest.fixture(scope="module")
-def reader() -> DigitReader:
-    return DigitReader()
-
-
 def touching(text: str, height: float = 60, overlap: float = 0.04) -> Region:
     """Digits whose ink runs into one another."""
     sheet = Sheet()

@@ -1,0 +1,152 @@
+"""Tell what stands between the digits of a line and is none: dashes, points, commas, slashes, brackets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.segment import Region, as_image, mean_within
+
+Image = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+LOW = 0.55  # of the digits' height: a comma is no higher,
+HANGS = 0.05  # heights: begins so far below their middle,
+BELOW = 0.4  # and ends no farther below their feet
+APART = 0.6  # heights from a comma to the digit before it
+PASSES, PASSES_BY = 1.2, 0.06  # times as high as the digits beside it, and heights beyond both their ends: no 1
+ROOM = 0.12  # heights above the digits: what is written between them reaches no higher
+THINNEST = 0.6  # of the pen's width, both ways: a smaller point is a speck
+DASH, DASH_THINNEST = 2.0, 0.3  # times that width: what is so long may be thinner
+SMALLEST = 5  # pixels of ink, at least
+DOT_LEVEL = 0.6  # of the height of the digits: a point stands lower
+UPRIGHT, UPRIGHT_HEIGHT = 3.0, 0.4  # times as high as wide, and of their height: what is left of a line between cells
+NEAR = 0.06  # heights from a digit: what is nearer may have fallen off it
+FAINTEST = 0.7  # of the depth of their ink: a fainter one is a flaw of the paper
+MINUS, MINUS_REACH = 0.2, 0.8  # heights: width of a minus before a number, and how far before it it may begin
+MINUS_LEVEL = (0.3, 0.7)  # of the digit's height: where it stands
+MINUS_FLAT = 2.0  # times as wide as high, at least
+
+
+def hanging(boxes: Floats) -> Bools:
+    """bool (n,): which boxes, (n, 4) as x, y, width, height, hang at the foot of a much higher one: commas."""
+    heights = boxes[:, 3]
+    found = np.zeros(len(boxes), np.bool_)
+    if not len(boxes):
+        return found
+    left, top = boxes[:, 0], boxes[:, 1]
+    right, bottom = left + boxes[:, 2], top + heights
+    for k in np.flatnonzero(heights <= LOW * heights.max()).tolist():
+        higher = heights[k] <= LOW * heights
+        gap = np.maximum(left - right[k], left[k] - right)
+        begins = (top[k] - top) / heights
+        ends = (bottom[k] - bottom) / heights
+        at_foot = (begins >= 0.5 + HANGS) & (begins <= 1) & (ends <= BELOW)
+        found[k] = bool((higher & at_foot & (gap <= APART * heights)).any())
+    return found
+
+
+def passing(boxes: Floats, bars: Bools) -> Bools:
+    """bool (n,): which bars reach farther both up and down than their neighbours: slashes and brackets.
+
+    boxes: (n, 4), x, y, width, height on a levelled page of what stands in a line, from the left. bars: bool (n,).
+    """
+    found = np.zeros(len(boxes), np.bool_)
+    whole = np.flatnonzero(~bars)
+    for k in np.flatnonzero(bars).tolist():
+        nearest = [n for n in (k - 1, k + 1) if 0 <= n < len(boxes)]
+        beside = boxes[[n[0] for n in (whole[whole < k][-1:], whole[whole > k][:1]) if n.size] or nearest]
+        top, height = boxes.item(k, 1), boxes.item(k, 3)
+        most = beside[:, 3].max()
+        found[k] = (
+            height >= PASSES * most
+            and top <= beside[:, 1].min() - PASSES_BY * most
+            and top + height >= (beside[:, 1] + beside[:, 3]).max() + PASSES_BY * most
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A digit of a line: its region, the depth of its ink, and how wide its strokes are, in pixels."""
+
+    region: Region
+    depth: float
+    stroke: float
+
+
+def mark_between(mask: Image, depth: Image, left: Written, right: Written) -> tuple[Region, float] | None:
+    """What stands between two digits of a line, and the depth of its ink; None where there is paper.
+
+    mask, depth: uint8 (h, w) of the page, 255 where there is ink, and how deep it is.
+    """
+    start, end = left.region.x + left.region.width, right.region.x
+    height = min(left.region.height, right.region.height)
+    near = max(1, round(NEAR * height))
+    if end - start <= 2 * near:
+        return None
+    head = min(left.region.y, right.region.y)
+    foot = max(left.region.y + left.region.height, right.region.y + right.region.height)
+    top, bottom = max(0, round(head - ROOM * height)), round(foot + BELOW * height)
+    window = mask[top:bottom, start:end]
+    if not cv2.countNonZero(window):
+        return None
+    stroke, deep = min(left.stroke, right.stroke), min(left.depth, right.depth)
+
+    def is_mark(x: int, y: int, w: int, h: int) -> bool:
+        # What leaves the window above or below belongs to another line.
+        if x < near or x + w > end - start - near or y == 0 or y + h == len(window):
+            return False
+        if max(w, h) >= DASH * stroke:
+            return min(w, h) >= DASH_THINNEST * stroke and (h < UPRIGHT_HEIGHT * height or h < UPRIGHT * w)
+        return min(w, h) >= THINNEST * stroke and top + y + h / 2 >= head + DOT_LEVEL * (foot - head)
+
+    return _marks(window, depth[top:bottom, start:end], (start, top), is_mark, FAINTEST * deep)
+
+
+def minus_before(mask: Image, depth: Image, digit: Written) -> tuple[Region, float] | None:
+    """The minus before the first digit of a line, and the depth of its ink, as `mark_between` gives them."""
+    region, height = digit.region, digit.region.height
+    start, top = max(0, round(region.x - MINUS_REACH * height)), max(0, round(region.y + MINUS_LEVEL[0] * height))
+    bottom, end = round(region.y + MINUS_LEVEL[1] * height), region.x
+    window = mask[top:bottom, start:end]
+    if not window.size or not cv2.countNonZero(window):
+        return None
+    near = max(1, round(NEAR * height))
+
+    def is_minus(x: int, y: int, w: int, h: int) -> bool:
+        if x == 0 or x + w > end - start - near or y == 0 or y + h == len(window):
+            return False
+        return w >= MINUS * height and w >= MINUS_FLAT * h and h >= DASH_THINNEST * digit.stroke
+
+    return _marks(window, depth[top:bottom, start:end], (start, top), is_minus, FAINTEST * digit.depth)
+
+
+def _marks(
+    window: Image,
+    depth: Image,
+    origin: tuple[int, int],
+    is_mark: Callable[[int, int, int, int], bool],
+    faintest: float,
+) -> tuple[Region, float] | None:
+    """All ink of a window that is a mark, as one region with a pixel of paper around it, and how deep it is.
+
+    is_mark: tells it by its box in the window, x, y, width, height. faintest: what is less deep is none.
+    """
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(window, connectivity=8, ltype=cv2.CV_32S)
+    numbers, stats = np.asarray(labels), np.asarray(statistics)
+    own = np.zeros_like(window)
+    for k in range(1, len(stats)):
+        x, y, w, h, area = stats[k].tolist()
+        if area >= SMALLEST and is_mark(x, y, w, h):
+            mark = as_image(np.negative((numbers == k).view(np.uint8)))
+            if mean_within(depth, mark) >= faintest:
+                own |= mark
+    x, y, w, h = cv2.boundingRect(own)
+    if w == 0:
+        return None
+    mask = cv2.copyMakeBorder(own[y : y + h, x : x + w], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
+    return Region(origin[0] + x - 1, origin[1] + y - 1, w + 2, h + 2, as_image(mask)), mean_within(depth, own)

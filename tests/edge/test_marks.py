@@ -1,0 +1,133 @@
+"""What stands between digits and is none: never silently left out, never a digit."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edge import DigitReader
+from edge.marks import hanging, passing
+from tests.edge.sheets import Sheet
+
+HEIGHT = 44.0
+FOOT = 120 + HEIGHT
+Draw = Callable[[Sheet, float], None]
+
+
+def dash(sheet: Sheet, x: float) -> None:
+    sheet.line(x, FOOT - 0.5 * HEIGHT, x + 20, FOOT - 0.52 * HEIGHT, 4)
+
+
+def point(sheet: Sheet, x: float) -> None:
+    sheet.line(x + 9, FOOT - 4, x + 11, FOOT - 3, 5)
+
+
+def comma(sheet: Sheet, x: float) -> None:
+    sheet.draw([np.array([(x + 11, FOOT - 5), (x + 12, FOOT), (x + 7, FOOT + 9)])], 4)
+
+
+def slash(sheet: Sheet, x: float) -> None:
+    sheet.line(x, FOOT + 8, x + 20, FOOT - HEIGHT - 8, 4)
+
+
+def colon(sheet: Sheet, x: float) -> None:
+    for part in (0.2, 0.7):
+        sheet.line(x + 9, FOOT - part * HEIGHT, x + 11, FOOT - part * HEIGHT + 1, 5)
+
+
+def equals(sheet: Sheet, x: float) -> None:
+    for part in (0.4, 0.65):
+        sheet.line(x, FOOT - part * HEIGHT, x + 20, FOOT - part * HEIGHT, 4)
+
+
+def division(sheet: Sheet, x: float) -> None:
+    dash(sheet, x)
+    for part in (0.25, 0.78):
+        sheet.line(x + 9, FOOT - part * HEIGHT, x + 11, FOOT - part * HEIGHT, 5)
+
+
+def sheet_with(mark: Draw, left: str, right: str) -> Sheet:
+    sheet = Sheet()
+    x = sheet.write(left, 70, 120, HEIGHT)
+    mark(sheet, x - 2)
+    sheet.write(right, x + 32, 120, HEIGHT)
+    return sheet
+
+
+@pytest.mark.parametrize("mark", [dash, point, comma, slash, colon, equals, division], ids=lambda mark: mark.__name__)
+@pytest.mark.parametrize(("left", "right"), [("12", "50"), ("5", "7"), ("43", "86"), ("9", "25")])
+def test_a_mark_between_two_digits_is_a_question_mark(left: str, right: str, mark: Draw, reader: DigitReader) -> None:
+    found = reader.read(sheet_with(mark, left, right).grey())
+    assert found.text == f"{left}?{right}"
+    refused = found.digits[len(left)]
+    assert refused.label is None
+    x, _, width, _ = refused.box
+    assert found.digits[len(left) - 1].box[0] < x
+    assert x + width <= found.digits[len(left) + 1].box[0] + 3
+
+
+def test_digits_without_marks_get_none(reader: DigitReader) -> None:
+    sheet = Sheet()
+    sheet.write("5043 75", 40, 60, HEIGHT)
+    sheet.write("1117", 40, 170, HEIGHT)
+    assert reader.read(sheet.grey()).text == "504375\n1117"
+
+
+def test_a_minus_before_a_number_is_a_question_mark(reader: DigitReader) -> None:
+    sheet = Sheet()
+    sheet.line(60, FOOT - 0.5 * HEIGHT, 82, FOOT - 0.5 * HEIGHT, 4)
+    sheet.write("36", 96, 120, HEIGHT)
+    assert reader.read(sheet.grey()).text == "?36"
+
+
+@pytest.mark.parametrize("below", [0.1, 0.14, 0.22])
+@pytest.mark.parametrize("text", ["7", "31", "482", "1"])
+def test_a_number_that_is_underlined_reads_as_if_it_were_not(text: str, below: float, reader: DigitReader) -> None:
+    sheet = Sheet(360, 560)
+    end = sheet.write(text, 150, 120, HEIGHT)
+    sheet.line(140, FOOT + below * HEIGHT + 2, end - 4, FOOT + below * HEIGHT + 1, 3)
+    sheet.write("9065", 150, 250, HEIGHT)
+    found = reader.read(sheet.grey())
+    assert found.text == f"{text}\n9065"
+    assert all(digit.box[3] <= HEIGHT + 4 for digit in found.digits), "the line is in no digit's box"
+
+
+def test_brackets_are_no_ones(reader: DigitReader) -> None:
+    sheet = Sheet()
+    end = sheet.write("264", 110, 120, HEIGHT)
+    t = np.linspace(-1, 1, 20)
+    for x, side in ((92, 1), (end + 3, -1)):
+        sheet.draw([np.column_stack([x + side * 8 * t**2, 120 + HEIGHT / 2 + 0.66 * HEIGHT * t])], 4)
+    assert reader.read(sheet.grey()).text == "?264?"
+
+
+def test_specks_between_digits_are_paper(reader: DigitReader) -> None:
+    sheet = Sheet()
+    end = sheet.write("27", 70, 120, HEIGHT)
+    sheet.line(end - 8, 130, end - 7, 130, 2)  # high, and small
+    sheet.line(end - 8, FOOT - 2, end - 7, FOOT - 2, 5, 0.25)  # faint
+    sheet.write("94", end + 10, 120, HEIGHT)
+    assert reader.read(sheet.grey()).text == "2794"
+
+
+def test_what_hangs_at_a_foot_is_told_from_a_low_digit_on_the_line() -> None:
+    boxes = np.array([(0, 0, 30, 50), (34, 42, 8, 20), (60, 0, 30, 50), (95, 0, 10, 22), (110, 28, 12, 22)], float)
+    assert hanging(boxes).tolist() == [False, True, False, False, True]
+    assert not hanging(boxes[:0]).any()
+    assert not hanging(boxes[[0, 2]]).any()
+
+
+def test_a_bar_passes_its_line_where_it_is_longer_at_both_ends() -> None:
+    def passes(y: float, height: float) -> bool:
+        boxes = np.array([(0, 0, 30, 50), (40, y, 10, height), (60, 2, 30, 48)], float)
+        return bool(passing(boxes, np.array([False, True, False]))[1])
+
+    assert passes(-6, 64)
+    assert not passes(-20, 70), "a tall 1 stands on the line"
+    assert not passes(0, 62), "one that is written low begins with the others"
+    assert not passes(-2, 54), "hardly longer"
+
+
+def test_a_bracket_beside_a_bracket_is_judged_by_the_digits() -> None:
+    boxes = np.array([(0, 0, 30, 50), (40, -8, 10, 66), (60, -8, 10, 66), (80, 0, 30, 50)], float)
+    assert passing(boxes, np.array([False, True, True, False])).tolist() == [False, True, True, False]
