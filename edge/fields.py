@@ -61,7 +61,8 @@ class FormField:
 
     `box`: x, y, width, height in the units of the form. `pattern`: a regular expression that the whole text has to
     match. `length`: how many digits there have to be. `cells`: how many equal cells, one a digit, printed strokes part
-    the box into; None where nothing parts it. Raises UsageError for what cannot be.
+    the box into; None where nothing parts it. `skip_marks`: whether points, commas, dashes and slashes between digits
+    are left out of the text; else each is a `?`. Raises UsageError for what cannot be.
     """
 
     name: str
@@ -69,6 +70,7 @@ class FormField:
     pattern: str | None = None
     length: int | None = None
     cells: int | None = None
+    skip_marks: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
@@ -89,6 +91,8 @@ class FormField:
         for key, value in (("length", self.length), ("cells", self.cells)):
             if value is not None and (type(value) is not int or value < 1):
                 raise self._mistake(f"{key} is {_said(value)}; it is a whole number from 1 on")
+        if type(self.skip_marks) is not bool:
+            raise self._mistake(f"skip_marks is {_said(self.skip_marks)}; it is true or false")
 
     def judge(self, text: str) -> str | None:
         """Why this text is not valid; None where it is."""
@@ -228,6 +232,8 @@ def form_as_toml(form: Form) -> str:
         if field.pattern is not None:
             lines.append(f"pattern = {toml_text(field.pattern)}")
         lines += [f"{key} = {n}" for key, n in (("length", field.length), ("cells", field.cells)) if n is not None]
+        if field.skip_marks:
+            lines.append("skip_marks = true")
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + "\n"
 
@@ -301,6 +307,7 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading], full_reso
     )
     in_lines = np.array([digit.line >= 0 for digit in flat], np.bool_)
     sides = (reading.width, reading.height, reading.width, reading.height)
+    marks = np.array([digit.mark for digit in flat], np.bool_)
     places: list[Place] = []
     for field in form.fields:
         x, y, w, h = (part * side for part, side in zip(form.parts(field), sides, strict=True))
@@ -314,6 +321,8 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading], full_reso
     found = []
     for field, place, within in zip(form.fields, places, inside, strict=True):
         written = within & ~printed
+        if field.skip_marks:
+            written &= ~marks
         own = [(digits[k], flat_boxes[k]) for k in np.flatnonzero(written & in_lines)]
         own += _in_their_lines(own, [(digits[k], flat_boxes[k]) for k in np.flatnonzero(written & ~in_lines)])
         rows = _in_rows(own)

@@ -16,7 +16,8 @@ REFUSED = "?"  # stands in a text where there is ink that is not a digit
 class Digit:
     """One character of a line.
 
-    `label`: None where it is refused. `confidence`: of the best label, 0 to 1. `box`: x, y, width, height in pixels
+    `label`: None where it is refused. `mark`: whether it was for being a point, a comma, a dash or the like between
+    digits. `confidence`: of the best label, 0 to 1. `box`: x, y, width, height in pixels
     of the upright original picture. `line`: index of its line. `glyph`: uint8 (28, 28), what the network saw.
     """
 
@@ -25,6 +26,7 @@ class Digit:
     box: Box
     line: int
     glyph: Image = field(repr=False, compare=False)
+    mark: bool = False
 
     @property
     def text(self) -> str:

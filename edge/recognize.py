@@ -86,7 +86,7 @@ class Candidate:
 
     `label`: index of the likeliest, and `confidence`, 0 to 1, how likely that is. `stroke`: how wide its strokes are,
     in pixels. `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the
-    classifier says.
+    classifier says. `mark`: whether it is because it is a point, a comma, a dash or the like.
     """
 
     region: Region
@@ -95,6 +95,7 @@ class Candidate:
     stroke: float
     depth: float = 0.0
     refused: bool = False
+    mark: bool = False
     label: int = field(init=False)
     confidence: float = field(init=False)
 
@@ -177,7 +178,7 @@ def read_page(
 
     def digit(c: Candidate, line: int) -> Digit:
         label = labels[c.label] if c.is_digit(max(threshold, least)) else None
-        return Digit(label, c.confidence, _box(c.region, back[:2], (page.width, page.height)), line, c.glyph)
+        return Digit(label, c.confidence, _box(c.region, back[:2], (page.width, page.height)), line, c.glyph, c.mark)
 
     lines, rest = _in_lines(found, parts, candidate, threshold, bar)
     digits = tuple(digit(c, number) for number, line in enumerate(lines) for c in line)
@@ -490,7 +491,7 @@ def _in_lines(
         return [], refused
     commas = hanging(_boxes(accepted))
     if commas.any():
-        refused += [replace(c, refused=True) for c, comma in zip(accepted, commas, strict=True) if comma]
+        refused += [_as_mark(c) for c, comma in zip(accepted, commas, strict=True) if comma]
         accepted = [c for c, comma in zip(accepted, commas, strict=True) if not comma]
     lines, tilt = arrange(_boxes(accepted))
     placed: list[list[Candidate]] = []
@@ -499,10 +500,14 @@ def _in_lines(
         if bar is not None and len(line) > 1:
             passes = passing(turned(_boxes(members), tilt), np.array([c.label == bar for c in members]))
             if passes.any():
-                members = [replace(c, refused=True) if p else c for c, p in zip(members, passes, strict=True)]
+                members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
         placed.append(_with_marks(_with_refused(members, refused, tilt), parts, candidate))
     chosen = {id(c) for members in placed for c in members}
     return placed, [c for c in refused if id(c) not in chosen]
+
+
+def _as_mark(c: Candidate) -> Candidate:
+    return replace(c, refused=True, mark=True)
 
 
 def _with_marks(
@@ -523,7 +528,7 @@ def _with_marks(
     marked = []
     for c, mark in zip(members, marks, strict=True):
         if mark is not None:
-            marked.append(replace(candidate(*mark), refused=True))
+            marked.append(_as_mark(candidate(*mark)))
         marked.append(c)
     return marked
 

@@ -3,7 +3,7 @@
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,9 @@ class Watched:
         """What the reader looks for; None where there are no fields: the whole page."""
         if not self.fields:
             return None
-        return Form(tuple(field.form for field in self.fields), self.size, self.deskew or None)
+        # Who says how many decimals there are says where the point is.
+        wanted = (replace(f.form, skip_marks=True) if f.decimals else f.form for f in self.fields)
+        return Form(tuple(wanted), self.size, self.deskew or None)
 
 
 def parse_watched(text: str) -> Watched:
@@ -106,9 +108,9 @@ _RULES = (
 
 def watched_as_toml(watched: Watched) -> str:
     """The fields as TOML; `parse_watched` gives the same back."""
-    form = watched.form()
-    if form is None:
+    if not watched.fields:
         return ""
+    form = Form(tuple(field.form for field in watched.fields), watched.size, watched.deskew or None)
     head, *blocks = ("\n" + form_as_toml(form)).split("[[field]]\n")
     said = []
     for block, field in zip(blocks, watched.fields, strict=True):

@@ -20,6 +20,7 @@ FIELD = {
     "length": 5,
     "cells": None,
     "decimals": 1,
+    "skip_marks": False,
     "never_decreasing": True,
     "largest_step": None,
     "roll_over": None,

@@ -25,6 +25,7 @@ device_class = "water"
 name = "room"
 box = [10, 60, 20, 15]
 length = 1
+skip_marks = true
 """
 
 
@@ -34,6 +35,12 @@ def test_fields_go_to_toml_and_back() -> None:
     assert watched.fields[0].decimals == 1
     assert watched_as_toml(watched) == TEXT
     assert parse_watched(watched_as_toml(watched)) == watched
+
+
+def test_where_there_are_decimals_the_point_is_left_out() -> None:
+    form = parse_watched(TEXT.replace("skip_marks = true\n", "")).form()
+    assert form is not None
+    assert [field.skip_marks for field in form.fields] == [True, False]
 
 
 def test_nothing_means_the_whole_page() -> None:

@@ -15,6 +15,7 @@ from edge.errors import PictureError, UsageError
 from edge.fields import Form, FormField, form_as_toml, load_form, parse_form, read_form
 from edge.reading import Digit, Reading
 from tests.edge.helpers import ROOT, page
+from tests.edge.sheets import Sheet
 
 GLYPH = np.zeros((28, 28), np.uint8)
 
@@ -121,6 +122,7 @@ def field(**keys: str) -> str:
         (field(length="7.0"), "field 'total': length is 7; it is a whole number from 1 on"),
         (field(length="true"), "field 'total': length is true; it is a whole number from 1 on"),
         (field(length="'7'"), "field 'total': length is \"7\"; it is a whole number from 1 on"),
+        (field(skip_marks='"yes"'), "field 'total': skip_marks is \"yes\"; it is true or false"),
         (field(cells="-7"), "field 'total': cells is -7; it is a whole number from 1 on"),
     ],
 )
@@ -325,6 +327,34 @@ def test_printed_strokes_between_cells_are_not_read() -> None:
     reading = read_form(comb, page_of(blank), lambda _: Reading(200, 100, said))
     assert reading.fields[0].value == "481"
     assert reading.lines == ("481", "9")
+
+
+@pytest.mark.parametrize("sign", [".", ",", "-", "/"])
+def test_marks_between_digits_are_question_marks_or_left_out_if_wanted(sign: str, reader: DigitReader) -> None:
+    sheet = Sheet(240, 480)
+    x = sheet.write("24", 40, 60, 44) - 2
+    strokes = {
+        ".": [(x + 9, 100), (x + 11, 101)],
+        ",": [(x + 11, 99), (x + 12, 104), (x + 7, 113)],
+        "-": [(x, 82), (x + 20, 81)],
+        "/": [(x, 112), (x + 20, 52)],
+    }
+    sheet.draw([np.array(strokes[sign], float)], 5)
+    sheet.write("150", x + 32, 60, 44)
+    box = (0.0, 0.1, 1.0, 0.5)
+    form = Form((FormField("strict", box, r"\d{5}"), FormField("lenient", box, r"\d{5}", skip_marks=True)))
+    strict, lenient = reader.read(sheet.grey(), fields=form).fields
+    assert (strict.text, strict.value, strict.reason) == ("24?150", None, "a character was not a digit")
+    assert (lenient.text, lenient.value) == ("24150", "24150")
+
+
+def test_a_letter_between_digits_is_never_left_out(reader: DigitReader) -> None:
+    sheet = Sheet(240, 480)
+    x = sheet.write("24", 40, 60, 44)
+    sheet.draw([np.array([(x, 104), (x + 14, 60), (x + 28, 104), (x + 21, 86), (x + 7, 86)], float)], 5)  # an A
+    sheet.write("15", x + 44, 60, 44)
+    form = Form((FormField("f", (0.0, 0.1, 1.0, 0.5), skip_marks=True),))
+    assert reader.read(sheet.grey(), fields=form).fields[0].text == "24?15"
 
 
 def test_a_printed_comb_is_read(reader: DigitReader) -> None:

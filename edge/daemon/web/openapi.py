@@ -62,6 +62,7 @@ _FORM_FIELD: Part = {
     "pattern": _nullable(TEXT),
     "length": _nullable(INTEGER),
     "cells": _nullable(INTEGER),
+    "skip_marks": FLAG,
     "decimals": INTEGER,
     "never_decreasing": FLAG,
     "largest_step": _nullable(NUMBER),

@@ -14,6 +14,7 @@ const NO_FIELD = {
   pattern: null,
   length: null,
   cells: null,
+  skip_marks: false,
   decimals: 0,
   never_decreasing: false,
   largest_step: null,
@@ -22,6 +23,7 @@ const NO_FIELD = {
   device_class: "",
 };
 const NUMBERS = ["length", "cells", "decimals", "largest_step", "roll_over"];
+const FLAGS = ["never_decreasing", "skip_marks"];
 const TEXTS = ["pattern", "unit", "device_class"];
 const BOX = ["x", "y", "w", "h"];
 
@@ -236,7 +238,7 @@ export class FieldEditor {
     this._form.hidden = !field;
     if (!field) return;
     this._input("name").value = field.name;
-    this._input("never_decreasing").checked = field.never_decreasing;
+    for (const key of FLAGS) this._input(key).checked = field[key];
     for (const key of [...NUMBERS, ...TEXTS]) this._input(key).value = field[key] ?? "";
     if (!field.decimals) this._input("decimals").value = "";
     this._showBox();
@@ -255,7 +257,7 @@ export class FieldEditor {
   _readForm() {
     const field = this._selected;
     field.name = this._input("name").value.trim();
-    field.never_decreasing = this._input("never_decreasing").checked;
+    for (const key of FLAGS) field[key] = this._input(key).checked;
     for (const key of NUMBERS) {
       const { value, valueAsNumber } = this._input(key);
       field[key] = value === "" ? NO_FIELD[key] : valueAsNumber;
