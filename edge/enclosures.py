@@ -10,6 +10,7 @@ from edge.segment import as_image
 Image = NDArray[np.uint8]
 Integers = NDArray[np.int32]
 
+CHUNK = 256  # components are looked at a time
 LARGEST_FILL = 0.4  # of its box: more ink is no line around something
 INSIDE_HEIGHT = (0.28, 0.88)  # of its height: what stands in it; a dot in a 0 is lower
 OUTSIDE = 0.04  # of its longer side: what stands in it reaches no farther out of its box
@@ -31,34 +32,39 @@ def enclosures(components: Components, smallest: float, shape: tuple[int, ...]) 
     """
     boxes = components.boxes
     widths, heights = boxes[:, 2], boxes[:, 3]
-    open_ones = (np.minimum(widths, heights) > smallest) & (components.areas < LARGEST_FILL * (widths * heights))
+    high = np.flatnonzero(heights >= smallest)
+    open_ones = high[(widths[high] > smallest) & (components.areas[high] < LARGEST_FILL * (widths * heights)[high])]
     found: Image | None = None
-    for k in np.flatnonzero(open_ones).tolist():
-        inside = np.flatnonzero(_lie_in(boxes, boxes[k]) & (heights >= smallest))
-        if not inside.size:
+    middles = boxes[:, :2] + boxes[:, 2:] // 2
+    for start in range(0, len(open_ones), CHUNK):
+        some = open_ones[start : start + CHUNK]
+        # On most pages no middle but its own lies in any box.
+        off = abs(2 * (middles[high] - middles[some, None])) < boxes[some, None, 2:]
+        held = off[:, :, 0] & off[:, :, 1]
+        if np.count_nonzero(held) == len(some):
             continue
-        line, within = _line_of(components.mask(k), smallest)
-        if not _surrounds(
-            boxes[k],
-            line,
-            np.vstack([boxes[inside], within + boxes[k] * (1, 1, 0, 0)]),
-            np.delete(heights, [k, *inside]),
-        ):
-            continue
-        if found is None:
-            found = np.zeros(shape, np.uint8)
-        x, y, width, height = boxes[k].tolist()
-        found[y : y + height, x : x + width] |= line
+        for k in some[held.sum(axis=1) > 1].tolist():
+            lies = _lie_in(boxes[high], boxes[k])
+            if not lies.any():
+                continue
+            inside = high[lies]
+            line, within = _line_of(components.mask(k), smallest)
+            everything = np.vstack([boxes[inside], within + boxes[k] * (1, 1, 0, 0)])
+            if not _surrounds(boxes[k], line, everything, heights[high[~lies & (high != k)]]):
+                continue
+            if found is None:
+                found = np.zeros(shape, np.uint8)
+            x, y, width, height = boxes[k].tolist()
+            found[y : y + height, x : x + width] |= line
     return found
 
 
 def _lie_in(boxes: Integers, box: Integers) -> NDArray[np.bool_]:
-    """bool (n,): which boxes, (n, 4) as x, y, width, height, lie in this one, and are as high as a digit in it."""
-    low, high = box[:2], box[:2] + box[2:]
-    room = OUTSIDE * max(box[2:].tolist())
-    inside = (boxes[:, :2] >= low - room).all(axis=1) & (boxes[:, :2] + boxes[:, 2:] <= high + room).all(axis=1)
+    """bool (n,): which boxes, (n, 4) as x, y, width, height, lie in this one, (4,), as high as a digit in it is."""
+    over = np.maximum(box[:2] - boxes[:, :2], boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:]).max(axis=1)
     share = boxes[:, 3] / box[3]
-    return np.asarray(inside & (share >= INSIDE_HEIGHT[0]) & (share <= INSIDE_HEIGHT[1]), np.bool_)
+    fits = (over <= OUTSIDE * box[2:].max()) & (share >= INSIDE_HEIGHT[0]) & (share <= INSIDE_HEIGHT[1])
+    return np.asarray(fits, np.bool_)
 
 
 def _line_of(mask: Image, smallest: float) -> tuple[Image, Integers]:

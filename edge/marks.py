@@ -1,7 +1,7 @@
-"""Tell what stands between the digits of a line and is none: dashes, points, commas, slashes, brackets."""
+"""Tell what stands between the digits of a line and is none: dashes, points, commas, slashes, brackets, barcodes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -18,6 +18,8 @@ HANGS = 0.05  # heights: begins so far below their middle,
 BELOW = 0.4  # and ends no farther below their feet
 APART = 0.6  # heights from a comma to the digit before it
 PASSES, PASSES_BY = 1.2, 0.06  # times as high as the digits beside it, and heights beyond both their ends: no 1
+CODE_BARS = 12  # a barcode has more; nobody writes so many 1s
+CODE_LEVEL, CODE_PART = 3.0, 0.04  # pixels, and of their height: their ends stray no farther
 ROOM = 0.12  # heights above the digits: what is written between them reaches no higher
 THINNEST = 0.6  # of the pen's width, both ways: a smaller point is a speck
 DASH, DASH_THINNEST = 2.0, 0.3  # times that width: what is so long may be thinner
@@ -35,11 +37,12 @@ def hanging(boxes: Floats) -> Bools:
     """bool (n,): which boxes, (n, 4) as x, y, width, height, hang at the foot of a much higher one: commas."""
     heights = boxes[:, 3]
     found = np.zeros(len(boxes), np.bool_)
-    if not len(boxes):
+    low = np.flatnonzero(heights <= LOW * heights.max(initial=0))
+    if not low.size:
         return found
     left, top = boxes[:, 0], boxes[:, 1]
     right, bottom = left + boxes[:, 2], top + heights
-    for k in np.flatnonzero(heights <= LOW * heights.max()).tolist():
+    for k in low.tolist():
         higher = heights[k] <= LOW * heights
         gap = np.maximum(left - right[k], left[k] - right)
         begins = (top[k] - top) / heights
@@ -55,8 +58,9 @@ def passing(boxes: Floats, bars: Bools) -> Bools:
     boxes: (n, 4), x, y, width, height on a levelled page of what stands in a line, from the left. bars: bool (n,).
     """
     found = np.zeros(len(boxes), np.bool_)
-    whole = np.flatnonzero(~bars)
-    for k in np.flatnonzero(bars).tolist():
+    tall = np.flatnonzero(bars & (boxes[:, 3] >= PASSES * boxes[:, 3].min()))
+    whole = np.flatnonzero(~bars) if tall.size else tall
+    for k in tall.tolist():
         nearest = [n for n in (k - 1, k + 1) if 0 <= n < len(boxes)]
         beside = boxes[[n[0] for n in (whole[whole < k][-1:], whole[whole > k][:1]) if n.size] or nearest]
         top, height = boxes.item(k, 1), boxes.item(k, 3)
@@ -69,13 +73,27 @@ def passing(boxes: Floats, bars: Bools) -> Bools:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+def is_barcode(boxes: Floats, bars: Bools) -> bool:
+    """Whether a line is one: many bars, and all begin and end at one level.
+
+    boxes: (n, 4), x, y, width, height on a levelled page of what stands in it. bars: bool (n,).
+    """
+    if np.count_nonzero(bars) < CODE_BARS or not bars.all():
+        return False
+    level = max(CODE_LEVEL, CODE_PART * float(np.median(boxes[:, 3])))
+    tops, bottoms = boxes[:, 1], boxes[:, 1] + boxes[:, 3]
+    return bool(np.ptp(tops) <= level and np.ptp(bottoms) <= level)
+
+
+class Written(Protocol):
     """A digit of a line: its region, the depth of its ink, and how wide its strokes are, in pixels."""
 
-    region: Region
-    depth: float
-    stroke: float
+    @property
+    def region(self) -> Region: ...
+    @property
+    def depth(self) -> float: ...
+    @property
+    def stroke(self) -> float: ...
 
 
 def mark_between(mask: Image, depth: Image, left: Written, right: Written) -> tuple[Region, float] | None:

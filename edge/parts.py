@@ -72,13 +72,14 @@ class Parts:
 _CROSS = np.ones((3, 3), np.uint8)
 
 
-def find_parts(ink: PageInk, mask: Image, smallest: float) -> Parts | None:
+def find_parts(ink: PageInk, smallest: float, *, outlined: bool = False) -> Parts | None:
     """The regions of a page that are at least `smallest` pixels high, or just short of it; None where there are none.
 
-    mask: uint8 (h, w), 255 where there is ink.
+    outlined: whether a digit may be seen by its outlines, the one of a 0 around the other.
     """
+    mask = ink.mask
     components = components_of(mask, BAR_PART * smallest)
-    around = None if components is None else enclosures(components, smallest, mask.shape)
+    around = None if components is None or outlined else enclosures(components, smallest, mask.shape)
     if around is not None:
         components = components_of(as_image(cv2.subtract(mask, around)), BAR_PART * smallest)
     if components is None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
 from edge.lines import arrange, tilt_of, turned
-from edge.marks import Written, hanging, mark_between, minus_before, passing
+from edge.marks import hanging, is_barcode, mark_between, minus_before, passing
 from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import glyph_and_stroke
@@ -64,7 +64,7 @@ FEW = 3  # regions: in a picture of no more, a bar at the edge may be a digit ti
 
 # Of the page's longer side: digits in strokes wider than the closer look allows are at least as high.
 WIDE_HEIGHT = 0.12
-WIDE_STROKE = 0.02  # and the strokes so wide
+WIDE_STROKE = 0.007  # and the strokes so wide
 WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
 WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, higher ones are its pieces
 WIDE_SAME = 0.7  # of its box: something as large was found by the closer look already; less is a piece of it
@@ -72,6 +72,7 @@ WIDE_SAME = 0.7  # of its box: something as large was found by the closer look a
 LEAST_SURE = 4  # digits that a page has before their height says what is too large to be one
 HIGHEST_BAR = 1.5  # of the highest of them: a bar higher than this is no digit
 GIANT = 5.0  # of their median height: what is higher is a line of the page, or its edge
+GIANT_STROKE = 0.04  # of its height: the strokes of a digit so large are wider
 LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
 
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
@@ -166,7 +167,7 @@ def read_page(
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
-        thick = _parts(wide, WIDE_HEIGHT * max(depth.shape))
+        thick = find_parts(ink_of_page(wide), WIDE_HEIGHT * max(depth.shape), outlined=True)
         strokes = _judged(_without_faint(_candidates(thick, candidate)), thick, threshold, bar)
         # Thinner ones the closer look had seen: they are the edge of a shadow.
         strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * max(depth.shape)]
@@ -187,7 +188,7 @@ def read_page(
 
 def _parts(depth: Image, smallest: float, floor: Image | None = None) -> Parts | None:
     ink = ink_of_page(depth, floor)
-    return find_parts(ink, ink.mask, smallest)
+    return find_parts(ink, smallest)
 
 
 def _without_around(depth: Image, around: Image, turn: NDArray[np.float64] | None) -> Image:
@@ -439,7 +440,7 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
     return [
         c
         for c in found
-        if c.region.height <= GIANT * usual
+        if (c.region.height <= GIANT * usual or c.stroke >= GIANT_STROKE * c.region.height)
         and sum(_lies_in(k.region, c.region) for k in sure if k.region.height < c.region.height / 2) < LEAST_INSIDE
     ]
 
@@ -457,9 +458,14 @@ def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, 
             continue
         inside = [k for k in found if _lies_in(k.region, other.region)]
         written = [k for k in inside if k.is_digit(WIDE_SURE) and k.region.height < WRITTEN * other.region.height]
-        if (len(written) > 1 and any(k.label != bar for k in written)) or any(
-            _share(k.region, other.region) > WIDE_SAME for k in inside
-        ):
+        if len(written) > 1 and any(k.label != bar for k in written):
+            continue
+        same = [k for k in inside if k.is_digit(threshold) and _share(k.region, other.region) > WIDE_SAME]
+        if same:
+            # The closer look may have broken a piece off.
+            inside = [k for k in inside if not any(k is s for s in same) and _lies_on(k.region, other.region)]
+            if inside and all(s.label == other.label or s.confidence < other.confidence for s in same):
+                found = [k for k in found if not any(k is i for i in (*inside, *same))] + [other]
             continue
         found = [k for k in found if not any(k is i for i in inside)] + [other]
     return found
@@ -468,6 +474,17 @@ def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, 
 def _lies_in(region: Region, other: Region) -> bool:
     x, y = region.x + region.width / 2, region.y + region.height / 2
     return other.x <= x <= other.x + other.width and other.y <= y <= other.y + other.height
+
+
+def _lies_on(region: Region, other: Region) -> bool:
+    """Whether most of a region's ink lies on another's."""
+    left, top = max(region.x, other.x), max(region.y, other.y)
+    right = min(region.x + region.width, other.x + other.width)
+    bottom = min(region.y + region.height, other.y + other.height)
+    if right <= left or bottom <= top:
+        return False
+    own, theirs = (_ink(r.mask)[top - r.y : bottom - r.y, left - r.x : right - r.x] for r in (region, other))
+    return 2 * cv2.countNonZero(cv2.bitwise_and(own, theirs)) > cv2.countNonZero(_ink(region.mask))
 
 
 def _share(region: Region, other: Region) -> float:
@@ -487,21 +504,29 @@ def _in_lines(
     """
     accepted = [c for c in found if c.is_digit(threshold)]
     refused = [c for c in found if not c.is_digit(threshold)]
-    if not accepted or parts is None:
+    if not accepted:
         return [], refused
-    commas = hanging(_boxes(accepted))
+    boxes = _boxes(accepted)
+    commas = hanging(boxes)
     if commas.any():
         refused += [_as_mark(c) for c, comma in zip(accepted, commas, strict=True) if comma]
         accepted = [c for c, comma in zip(accepted, commas, strict=True) if not comma]
-    lines, tilt = arrange(_boxes(accepted))
+        boxes = boxes[~commas]
+    lines, tilt = arrange(boxes)
     placed: list[list[Candidate]] = []
     for line in lines:
         members = [accepted[k] for k in line]
-        if bar is not None and len(line) > 1:
-            passes = passing(turned(_boxes(members), tilt), np.array([c.label == bar for c in members]))
+        bars = np.array([c.label == bar for c in members])
+        if bars.any() and len(members) > 1:
+            level = turned(boxes[line], tilt)
+            if is_barcode(level, bars):
+                refused += [_as_mark(c) for c in members]
+                continue
+            passes = passing(level, bars)
             if passes.any():
                 members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
-        placed.append(_with_marks(_with_refused(members, refused, tilt), parts, candidate))
+        members = _with_refused(members, refused, tilt)
+        placed.append(members if parts is None else _with_marks(members, parts, candidate))
     chosen = {id(c) for members in placed for c in members}
     return placed, [c for c in refused if id(c) not in chosen]
 
@@ -517,11 +542,10 @@ def _with_marks(
     mask, depth = parts.ink.mask, parts.ink.depth
     if parts.around is not None:
         mask = as_image(cv2.subtract(mask, parts.around))
-    written = [Written(c.region, c.depth, c.stroke) for c in members]
-    marks = [None if members[0].refused else minus_before(mask, depth, written[0])]
+    marks = [None if members[0].refused else minus_before(mask, depth, members[0])]
     marks += [
-        None if left.refused or right.refused else mark_between(mask, depth, *written[k : k + 2])
-        for k, (left, right) in enumerate(pairwise(members))
+        None if left.refused or right.refused else mark_between(mask, depth, left, right)
+        for left, right in pairwise(members)
     ]
     if not any(marks):
         return members

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge import DigitReader
-from edge.marks import hanging, passing
+from edge.marks import hanging, is_barcode, passing
 from tests.edge.sheets import Sheet
 
 HEIGHT = 44.0
@@ -99,6 +99,27 @@ def test_brackets_are_no_ones(reader: DigitReader) -> None:
     for x, side in ((92, 1), (end + 3, -1)):
         sheet.draw([np.column_stack([x + side * 8 * t**2, 120 + HEIGHT / 2 + 0.66 * HEIGHT * t])], 4)
     assert reader.read(sheet.grey()).text == "?264?"
+
+
+def test_a_barcode_holds_no_digit(reader: DigitReader) -> None:
+    sheet = Sheet()
+    rng = np.random.default_rng(3)
+    x = 60.0
+    while x < 380:
+        width = float(rng.integers(2, 6))
+        sheet.line(x, 60, x, 130, width)
+        x += width + float(rng.integers(5, 11))
+    sheet.write("40382", 90, 180, HEIGHT)
+    assert reader.read(sheet.grey()).text == "40382"
+
+
+def test_ones_by_hand_are_no_barcode() -> None:
+    rng = np.random.default_rng(4)
+    boxes = np.array([(20 * k, rng.normal(0, 2), 6, rng.normal(50, 3)) for k in range(14)])
+    assert not is_barcode(boxes, np.ones(14, bool))
+    boxes[:, 1], boxes[:, 3] = 0, 50
+    assert is_barcode(boxes, np.ones(14, bool))
+    assert not is_barcode(boxes[:8], np.ones(8, bool))
 
 
 def test_specks_between_digits_are_paper(reader: DigitReader) -> None:

@@ -1,5 +1,7 @@
 """Ink becomes regions, one for each digit: broken strokes are joined, neighbours and specks are not."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,7 @@ DEPTH = 180  # of 255: how deep ink is
 
 def parts_of(sheet: Sheet, smallest: float = SMALLEST, depth: int = DEPTH) -> Parts | None:
     ink = ink_of_page((sheet.marks * depth).astype(np.uint8))
-    return find_parts(ink, ink.mask, smallest)
+    return find_parts(ink, smallest)
 
 
 def boxes_of(sheet: Sheet, smallest: float = SMALLEST) -> list[tuple[int, ...]]:
@@ -123,5 +125,5 @@ def test_a_frame_around_the_page_is_no_region() -> None:
 def test_the_regions_of_a_texture_are_bounded_in_number() -> None:
     rng = np.random.default_rng(5)
     mask = (rng.random((900, 1200)) > 0.93).astype(np.uint8) * 255
-    parts = find_parts(ink_of_page(mask), mask, 2.0)
+    parts = find_parts(replace(ink_of_page(mask), mask=mask), 2.0)
     assert parts is None or len(parts.members) <= 1000
