@@ -36,6 +36,9 @@ LOCAL_PART = 0.36  # of the deepest ink nearby: shallower is blur, or the textur
 NEARBY = 5  # cells, to either side
 
 DEEP = 0.998  # of the pixels are shallower than what counts as the ink's depth
+GROUND_PLAIN = 16  # of 255: what usually strays by more is no sheet of paper with colours on it
+GROUND_CELLS = 12  # pixels of the coarse copy: a smaller patch of colour is no ground to write on
+GROUND_INK, GROUND_WRITTEN = 45, 3  # of 255, and pixels of that copy: so much of the ink on it stands out by its grey
 COLOUR_GAIN = 1.5  # a colour channel is looked at where ink is deeper in it by this than in grey
 
 
@@ -133,8 +136,36 @@ def _hides_in_grey(preview: Image) -> bool:
     reach = _reach(small, PAPER_REACH)
     by_colour, by_grey = _strayed(small, grey, as_image(cv2.blur(small, (reach, reach))))
     hidden = cv2.subtract(by_colour, cv2.convertScaleAbs(by_grey, alpha=COLOUR_GAIN))
-    deep = cv2.compare(hidden, np.full_like(grey, MIN_DEPTH), cv2.CMP_GT)
-    return cv2.countNonZero(deep) >= grey.size - int(DEEP * (grey.size - 1))
+    deep = as_image(cv2.compare(hidden, np.full_like(grey, MIN_DEPTH), cv2.CMP_GT))
+    least = grey.size - int(DEEP * (grey.size - 1))
+    if cv2.countNonZero(deep) < least:
+        return False
+    if float(np.median(by_grey)) > GROUND_PLAIN:
+        return True
+    return cv2.countNonZero(_without_grounds(deep, by_grey)) >= least
+
+
+def _without_grounds(coloured: Image, by_grey: Image) -> Image:
+    """What is coloured, uint8 (h, w), without patches on which ink stands out by its grey: paper that a highlighter
+    went over, or a note that was stuck on it."""
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(coloured, connectivity=8, ltype=cv2.CV_32S)
+    numbers, stats = np.asarray(labels), np.asarray(statistics)
+    written = cv2.compare(by_grey, np.full_like(by_grey, GROUND_INK), cv2.CMP_GT)
+    # Beside such ink the level it is compared with is its own in part.
+    left = as_image(cv2.subtract(coloured, cv2.dilate(written, _GROUND)))
+    for k in np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= GROUND_CELLS).tolist():
+        if k == 0:
+            continue
+        x, y, w, h = stats[k, :4].tolist()
+        window = left[y : y + h, x : x + w]
+        own = as_image(np.negative((numbers[y : y + h, x : x + w] == k).view(np.uint8)))
+        whole = cv2.morphologyEx(own, cv2.MORPH_CLOSE, _GROUND, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+        if cv2.countNonZero(cv2.bitwise_and(written[y : y + h, x : x + w], whole)) >= GROUND_WRITTEN:
+            np.minimum(window, cv2.bitwise_not(own), out=window)
+    return left
+
+
+_GROUND = np.ones((5, 5), np.uint8)
 
 
 def _copies(grey: Image) -> tuple[Image, Image]:

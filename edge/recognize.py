@@ -460,7 +460,9 @@ def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, 
         written = [k for k in inside if k.is_digit(WIDE_SURE) and k.region.height < WRITTEN * other.region.height]
         if len(written) > 1 and any(k.label != bar for k in written):
             continue
-        same = [k for k in inside if k.is_digit(threshold) and _share(k.region, other.region) > WIDE_SAME]
+        same = [k for k in inside if _share(k.region, other.region) > WIDE_SAME]
+        if other.label != bar:  # a bar the closer look tells as well
+            same = [k for k in same if k.is_digit(threshold)]
         if same:
             # The closer look may have broken a piece off.
             inside = [k for k in inside if not any(k is s for s in same) and _lies_on(k.region, other.region)]

@@ -259,6 +259,24 @@ def test_boxes_lie_in_the_original_of_a_levelled_page(reader: DigitReader) -> No
     check_boxes(reading, sheet, least=0.6)
 
 
+HIGHLIGHTERS = [(90, 245, 255), (140, 255, 170), (220, 190, 255), (255, 220, 150), (110, 200, 255)]  # BGR
+
+
+@pytest.mark.parametrize("colour", HIGHLIGHTERS, ids=["yellow", "green", "pink", "blue", "orange"])
+def test_a_highlighter_over_a_number_changes_nothing(colour: tuple[int, ...], reader: DigitReader) -> None:
+    sheet = Sheet(300, 560)
+    ends = [sheet.write(text, 60, 40 + 90 * row, 40, pen=0.12) for row, text in enumerate(("25067", "914", "38"))]
+    paper = np.full((sheet.height, sheet.width, 3), 235.0)
+    for row in (0, 2):
+        band = np.zeros(paper.shape[:2], np.uint8)
+        cv2.line(band, (52, 60 + 90 * row), (round(ends[row]) - 4, 62 + 90 * row), 255, 54)
+        soft = cv2.GaussianBlur(band, (0, 0), 1.0)[:, :, None] / 255
+        paper *= 1 - soft + soft * np.array(colour) / 255
+    frame = paper * (1 - 0.8 * sheet.marks[:, :, None])
+    noise = np.random.default_rng(2).normal(0, 2, frame.shape)
+    assert reader.read(np.clip(frame + noise, 0, 255).astype(np.uint8)).text == sheet.text
+
+
 # Sizes
 
 
