@@ -142,27 +142,29 @@ def _hides_in_grey(preview: Image) -> bool:
         return False
     if float(np.median(by_grey)) > GROUND_PLAIN:
         return True
-    return cv2.countNonZero(_without_grounds(deep, by_grey)) >= least
+    return cv2.countNonZero(_without_grounds(deep, by_grey, reach)) >= least
 
 
-def _without_grounds(coloured: Image, by_grey: Image) -> Image:
+def _without_grounds(coloured: Image, by_grey: Image, reach: int) -> Image:
     """What is coloured, uint8 (h, w), without patches on which ink stands out by its grey: paper that a highlighter
-    went over, or a note that was stuck on it."""
+    went over, or a note that was stuck on it.
+
+    reach: pixels, the side of the surroundings with which colours were compared: so far shines a patch.
+    """
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(coloured, connectivity=8, ltype=cv2.CV_32S)
     numbers, stats = np.asarray(labels), np.asarray(statistics)
     written = cv2.compare(by_grey, np.full_like(by_grey, GROUND_INK), cv2.CMP_GT)
-    # Beside such ink the level it is compared with is its own in part.
-    left = as_image(cv2.subtract(coloured, cv2.dilate(written, _GROUND)))
-    for k in np.flatnonzero(stats[:, cv2.CC_STAT_AREA] >= GROUND_CELLS).tolist():
-        if k == 0:
-            continue
+    grounds = np.zeros_like(coloured)
+    for k in (np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= GROUND_CELLS) + 1).tolist():
         x, y, w, h = stats[k, :4].tolist()
-        window = left[y : y + h, x : x + w]
         own = as_image(np.negative((numbers[y : y + h, x : x + w] == k).view(np.uint8)))
         whole = cv2.morphologyEx(own, cv2.MORPH_CLOSE, _GROUND, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
         if cv2.countNonZero(cv2.bitwise_and(written[y : y + h, x : x + w], whole)) >= GROUND_WRITTEN:
-            np.minimum(window, cv2.bitwise_not(own), out=window)
-    return left
+            window = grounds[y : y + h, x : x + w]
+            np.maximum(window, own, out=window)
+    # Beside such ink the level it is compared with is its own in part.
+    left = cv2.subtract(coloured, cv2.dilate(written, _GROUND))
+    return as_image(cv2.subtract(left, cv2.dilate(grounds, np.ones((reach, reach), np.uint8))))
 
 
 _GROUND = np.ones((5, 5), np.uint8)
