@@ -10,7 +10,7 @@ from edge.segment import as_image
 Image = NDArray[np.uint8]
 Integers = NDArray[np.int32]
 
-CHUNK = 256  # components are looked at a time
+MOST_PAIRS, MOST_AROUND = 1 << 21, 300  # of components: where more lie in one another it is a texture
 LARGEST_FILL = 0.4  # of its box: more ink is no line around something
 INSIDE_HEIGHT = (0.28, 0.88)  # of its height: what stands in it; a dot in a 0 is lower
 OUTSIDE = 0.04  # of its longer side: what stands in it reaches no farther out of its box
@@ -34,26 +34,25 @@ def enclosures(components: Components, smallest: float, shape: tuple[int, ...]) 
     widths, heights = boxes[:, 2], boxes[:, 3]
     high = np.flatnonzero(heights >= smallest)
     open_ones = high[(widths[high] > smallest) & (components.areas[high] < LARGEST_FILL * (widths * heights)[high])]
+    if not open_ones.size or open_ones.size * high.size > MOST_PAIRS:
+        return None
+    # On most pages no middle but its own lies in any box.
+    middles = boxes[high, :2] + boxes[high, 2:] // 2
+    off = abs(2 * (middles - middles[np.searchsorted(high, open_ones), None])) < boxes[open_ones, None, 2:]
+    held = off[:, :, 0] & off[:, :, 1]
+    around = np.flatnonzero(held.sum(axis=1) > 1)
+    if around.size > MOST_AROUND:
+        return None
     found: Image | None = None
-    middles = boxes[:, :2] + boxes[:, 2:] // 2
-    for start in range(0, len(open_ones), CHUNK):
-        some = open_ones[start : start + CHUNK]
-        # On most pages no middle but its own lies in any box.
-        off = abs(2 * (middles[high] - middles[some, None])) < boxes[some, None, 2:]
-        held = off[:, :, 0] & off[:, :, 1]
-        if np.count_nonzero(held) == len(some):
+    for k, own in zip(open_ones[around].tolist(), held[around], strict=True):
+        near = high[own]
+        inside = near[_lie_in(boxes[near], boxes[k])]
+        if not inside.size:
             continue
-        for k in some[held.sum(axis=1) > 1].tolist():
-            lies = _lie_in(boxes[high], boxes[k])
-            if not lies.any():
-                continue
-            inside = high[lies]
-            line, within = _line_of(components.mask(k), smallest)
-            everything = np.vstack([boxes[inside], within + boxes[k] * (1, 1, 0, 0)])
-            if not _surrounds(boxes[k], line, everything, heights[high[~lies & (high != k)]]):
-                continue
-            if found is None:
-                found = np.zeros(shape, np.uint8)
+        line, within = _line_of(components.mask(k), smallest)
+        everything = np.vstack([boxes[inside], within + boxes[k] * (1, 1, 0, 0)])
+        if _surrounds(boxes[k], line, everything, heights[np.setdiff1d(high, [k, *inside])]):
+            found = np.zeros(shape, np.uint8) if found is None else found
             x, y, width, height = boxes[k].tolist()
             found[y : y + height, x : x + width] |= line
     return found

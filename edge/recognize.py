@@ -436,12 +436,20 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
     sure = [c for c in found if c.confidence >= SURE]
     if len(sure) < LEAST_SURE:
         return found
-    usual = median(c.region.height for c in sure)
+    boxes = _boxes(sure)
+    middles, heights = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 3]
+    usual = float(np.median(heights))
+
+    def holds(box: NDArray[np.float64]) -> bool:
+        inside = (abs(middles - box[:2] - box[2:] / 2) <= box[2:] / 2).all(axis=1)
+        return np.count_nonzero(inside & (heights < box[3] / 2)) >= LEAST_INSIDE
+
+    least = float(heights.min())
     return [
         c
-        for c in found
+        for c, box in zip(found, _boxes(found), strict=True)
         if (c.region.height <= GIANT * usual or c.stroke >= GIANT_STROKE * c.region.height)
-        and sum(_lies_in(k.region, c.region) for k in sure if k.region.height < c.region.height / 2) < LEAST_INSIDE
+        and not (c.region.height > 2 * least and holds(box))
     ]
 
 

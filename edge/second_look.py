@@ -66,7 +66,7 @@ def look_again(
     page's ink as it was before lines were taken out. turn: (2, 3), from there to the pixels of the regions.
     """
     seen: list[Seen] = []
-    heights = [_height(doubt.region, sure) for doubt in doubts]
+    heights = _heights(doubts, sure)
     for run in _runs(doubts, heights):
         found: list[Found] = []
         for window in _windows(run, doubts, heights):
@@ -87,21 +87,23 @@ def look_again(
     return seen
 
 
-def _height(region: Region, sure: Sequence[Region]) -> float:
-    """How high the digits of a region's line are, in pixels."""
-    beside = [
-        other.height
-        for other in sure
-        if max(region.x, other.x) - min(region.x + region.width, other.x + other.width)
-        <= BESIDE_GAP * max(region.height, other.height)
-        and min(region.y + region.height, other.y + other.height) - max(region.y, other.y)
-        >= BESIDE_COMMON * min(region.height, other.height)
-    ]
-    if beside:
-        usual = median(beside)
-        if WORN_HEIGHT[0] * usual <= region.height:
-            return usual if region.height > WORN_HEIGHT[1] * usual else (usual + region.height) / 2
-    return float(region.height)
+def _heights(doubts: Sequence[Doubt], sure: Sequence[Region]) -> list[float]:
+    """How high the digits of each doubt's line are, in pixels."""
+    others = np.array([(r.x, r.y, r.x + r.width, r.y + r.height) for r in sure], np.float64).reshape(-1, 4)
+    high = others[:, 3] - others[:, 1]
+    found = []
+    for region in (doubt.region for doubt in doubts):
+        gap = np.maximum(others[:, 0], region.x) - np.minimum(others[:, 2], region.x + region.width)
+        common = np.minimum(others[:, 3], region.y + region.height) - np.maximum(others[:, 1], region.y)
+        beside = gap <= BESIDE_GAP * np.maximum(high, region.height)
+        beside &= common >= BESIDE_COMMON * np.minimum(high, region.height)
+        height = float(region.height)
+        if beside.any():
+            usual = float(np.median(high[beside]))
+            if WORN_HEIGHT[0] * usual <= height:
+                height = usual if height > WORN_HEIGHT[1] * usual else (usual + height) / 2
+        found.append(height)
+    return found
 
 
 def _runs(doubts: Sequence[Doubt], heights: Sequence[float]) -> list[list[int]]:
