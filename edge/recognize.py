@@ -2,18 +2,17 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from statistics import median
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.candidate import Candidate, Shares, boxes_of, lies_in
+from edge.compose import in_lines
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
-from edge.lines import arrange, tilt_of, turned
-from edge.marks import hanging, is_barcode, mark_between, minus_before, passing
+from edge.lines import tilt_of
 from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import glyph_and_stroke
@@ -24,7 +23,6 @@ from edge.segment import Region, as_image, mean_within
 from edge.split import split, split_as
 
 Image = NDArray[np.uint8]
-Shares = NDArray[np.float32]
 
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
@@ -74,40 +72,6 @@ HIGHEST_BAR = 1.5  # of the highest of them: a bar higher than this is no digit
 GIANT = 5.0  # of their median height: what is higher is a line of the page, or its edge
 GIANT_STROKE = 0.04  # of its height: the strokes of a digit so large are wider
 LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
-
-LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
-LINE_SHIFT = 0.6  # of their height: its middle is no farther off
-END_GAP = 0.45  # heights: a refused region this near a line's first or last digit is its beginning or end
-END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A region with what the classifier says of it: `shares` float32 (classes,), how likely each label is.
-
-    `label`: index of the likeliest, and `confidence`, 0 to 1, how likely that is. `stroke`: how wide its strokes are,
-    in pixels. `depth`: how deep its ink usually is, 0 to 255. `refused`: whether it is no digit, whatever the
-    classifier says. `mark`: whether it is because it is a point, a comma, a dash or the like.
-    """
-
-    region: Region
-    glyph: Image
-    shares: Shares
-    stroke: float
-    depth: float = 0.0
-    refused: bool = False
-    mark: bool = False
-    label: int = field(init=False)
-    confidence: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        best = int(self.shares.argmax())
-        object.__setattr__(self, "label", best)
-        object.__setattr__(self, "confidence", self.shares.item(best))
-
-    def is_digit(self, threshold: float) -> bool:
-        """Whether it is read as one."""
-        return self.confidence >= threshold and not self.refused
 
 
 Name = Callable[[Image], Shares]
@@ -181,7 +145,7 @@ def read_page(
         label = labels[c.label] if c.is_digit(max(threshold, least)) else None
         return Digit(label, c.confidence, _box(c.region, back[:2], (page.width, page.height)), line, c.glyph, c.mark)
 
-    lines, rest = _in_lines(found, parts, candidate, threshold, bar)
+    lines, rest = in_lines(found, parts, candidate, threshold, bar)
     digits = tuple(digit(c, number) for number, line in enumerate(lines) for c in line)
     return digits, tuple(digit(c, -1) for c in rest) if with_beside else ()
 
@@ -259,7 +223,7 @@ def _in_whole_lines(doubtful: list[Candidate], wholes: list[Candidate]) -> list[
         return []
     chosen = {id(c) for c in doubtful}
     reached = np.array([id(c) in chosen for c in wholes])
-    boxes = _boxes(wholes)
+    boxes = boxes_of(wholes)
     fresh = np.flatnonzero(reached)
     while fresh.size:
         near = np.any([_are_beside(boxes[k], boxes) for k in fresh], axis=0)
@@ -318,7 +282,7 @@ def _as_labels(digit: Found, values: list[int], classes: int) -> Shares:
 
 def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
     """The candidates, those in doubt taken apart where that makes digits of them."""
-    sure = _boxes([c for c in wholes if c.confidence >= SURE])
+    sure = boxes_of([c for c in wholes if c.confidence >= SURE])
     found: list[Candidate] = []
     judged = 0
     for whole in wholes:
@@ -333,7 +297,7 @@ def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candida
         if _is_doubtful(whole, SURE) and judged < MOST_JUDGED:
             pieces = split(region, judge, whole.confidence)
             # Cut often enough, a word falls into digits: what stands alone has to fall into clear ones.
-            least = LEAST_PIECE if _are_beside(_boxes([whole])[0], sure).any() else LEAST_ALONE
+            least = LEAST_PIECE if _are_beside(boxes_of([whole])[0], sure).any() else LEAST_ALONE
             if pieces and min(piece.likelihood for piece in pieces) >= least:
                 found += [piece.answer for piece in pieces]
                 continue
@@ -378,7 +342,7 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
                 c = replace(c, refused=True)
         judged.append(c)
     digits = [c for c in judged if c.is_digit(threshold)]
-    boxes = _boxes(digits)
+    boxes = boxes_of(digits)
     bars = {
         id(c)
         for c, box in zip(digits, boxes, strict=True)
@@ -436,7 +400,7 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
     sure = [c for c in found if c.confidence >= SURE]
     if len(sure) < LEAST_SURE:
         return found
-    boxes = _boxes(sure)
+    boxes = boxes_of(sure)
     middles, heights = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 3]
     usual = float(np.median(heights))
 
@@ -447,7 +411,7 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
     least = float(heights.min())
     return [
         c
-        for c, box in zip(found, _boxes(found), strict=True)
+        for c, box in zip(found, boxes_of(found), strict=True)
         if (c.region.height <= GIANT * usual or c.stroke >= GIANT_STROKE * c.region.height)
         and not (c.region.height > 2 * least and holds(box))
     ]
@@ -464,7 +428,7 @@ def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, 
     for other in wide:
         if other.refused or other.confidence < max(threshold, WIDE_SURE):
             continue
-        inside = [k for k in found if _lies_in(k.region, other.region)]
+        inside = [k for k in found if lies_in(k.region, other.region)]
         written = [k for k in inside if k.is_digit(WIDE_SURE) and k.region.height < WRITTEN * other.region.height]
         if len(written) > 1 and any(k.label != bar for k in written):
             continue
@@ -481,11 +445,6 @@ def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, 
     return found
 
 
-def _lies_in(region: Region, other: Region) -> bool:
-    x, y = region.x + region.width / 2, region.y + region.height / 2
-    return other.x <= x <= other.x + other.width and other.y <= y <= other.y + other.height
-
-
 def _lies_on(region: Region, other: Region) -> bool:
     """Whether most of a region's ink lies on another's."""
     left, top = max(region.x, other.x), max(region.y, other.y)
@@ -499,111 +458,6 @@ def _lies_on(region: Region, other: Region) -> bool:
 
 def _share(region: Region, other: Region) -> float:
     return region.width * region.height / (other.width * other.height)
-
-
-def _in_lines(
-    found: list[Candidate],
-    parts: Parts | None,
-    candidate: Callable[[Region, float], Candidate],
-    threshold: float,
-    bar: int | None,
-) -> tuple[list[list[Candidate]], list[Candidate]]:
-    """The candidates in lines, with what was refused and other marks between digits; and what was refused elsewhere.
-
-    bar: index of the label of the digit that is but a bar, None where there is no such label.
-    """
-    accepted = [c for c in found if c.is_digit(threshold)]
-    refused = [c for c in found if not c.is_digit(threshold)]
-    if not accepted:
-        return [], refused
-    boxes = _boxes(accepted)
-    commas = hanging(boxes)
-    if commas.any():
-        refused += [_as_mark(c) for c, comma in zip(accepted, commas, strict=True) if comma]
-        accepted = [c for c, comma in zip(accepted, commas, strict=True) if not comma]
-        boxes = boxes[~commas]
-    lines, tilt = arrange(boxes)
-    placed: list[list[Candidate]] = []
-    for line in lines:
-        members = [accepted[k] for k in line]
-        bars = np.array([c.label == bar for c in members])
-        if bars.any() and len(members) > 1:
-            level = turned(boxes[line], tilt)
-            if is_barcode(level, bars):
-                refused += [_as_mark(c) for c in members]
-                continue
-            passes = passing(level, bars)
-            if passes.any():
-                members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
-        members = _with_refused(members, refused, tilt)
-        placed.append(members if parts is None else _with_marks(members, parts, candidate))
-    chosen = {id(c) for members in placed for c in members}
-    return placed, [c for c in refused if id(c) not in chosen]
-
-
-def _as_mark(c: Candidate) -> Candidate:
-    return replace(c, refused=True, mark=True)
-
-
-def _with_marks(
-    members: list[Candidate], parts: Parts, candidate: Callable[[Region, float], Candidate]
-) -> list[Candidate]:
-    """A line with the marks between two digits that are no regions: dashes, points, commas; and the minus before it."""
-    mask, depth = parts.ink.mask, parts.ink.depth
-    if parts.around is not None:
-        mask = as_image(cv2.subtract(mask, parts.around))
-    marks = [None if members[0].refused else minus_before(mask, depth, members[0])]
-    marks += [
-        None if left.refused or right.refused else mark_between(mask, depth, left, right)
-        for left, right in pairwise(members)
-    ]
-    if not any(marks):
-        return members
-    marked = []
-    for c, mark in zip(members, marks, strict=True):
-        if mark is not None:
-            marked.append(_as_mark(candidate(*mark)))
-        marked.append(c)
-    return marked
-
-
-def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: float) -> list[Candidate]:
-    """A line with the refused regions that lie between its digits, or close to its ends."""
-    if not refused:
-        return members
-    cos, sin = np.cos(tilt), np.sin(tilt)
-
-    def place(c: Candidate) -> tuple[float, float, float, float]:
-        x, y = c.region.x + c.region.width / 2, c.region.y + c.region.height / 2
-        return x * cos + y * sin, y * cos - x * sin, c.region.width, c.region.height
-
-    places = np.asarray([place(c) for c in members])
-    height = median(places[:, 3].tolist())
-    added = []
-    for c in refused:
-        x, y, w, h = place(c)
-        if any(_lies_in(member.region, c.region) for member in members):  # what is left of a box
-            continue
-        k = int(np.searchsorted(places[:, 0], x))
-        if k == 0 or k == len(members):
-            end = places[0] if k == 0 else places[-1]
-            if (
-                abs(x - end[0]) - (w + end[2]) / 2 > END_GAP * height
-                or not END_HEIGHT[0] <= h / height <= END_HEIGHT[1]
-            ):
-                continue
-            level = end[1]
-        else:
-            level = (places[k - 1, 1] + places[k, 1]) / 2
-        if abs(y - level) <= LINE_SHIFT * height and LINE_HEIGHT[0] * height <= h <= LINE_HEIGHT[1] * height:
-            added.append(c)
-    return sorted([*members, *added], key=lambda c: place(c)[0]) if added else members
-
-
-def _boxes(candidates: list[Candidate]) -> NDArray[np.float64]:
-    """Those of their regions: (n, 4) as x, y, width, height."""
-    boxes = [(c.region.x, c.region.y, c.region.width, c.region.height) for c in candidates]
-    return np.asarray(boxes, np.float64).reshape(-1, 4)
 
 
 def _box(region: Region, back: NDArray[np.float64], size: tuple[int, int]) -> Box:

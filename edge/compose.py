@@ -1,0 +1,119 @@
+"""Put what was found on a page in lines, with a place for whatever stands between the digits of a number."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from statistics import median
+
+import cv2
+import numpy as np
+
+from edge.candidate import Candidate, boxes_of, lies_in
+from edge.lines import arrange, turned
+from edge.marks import hanging, is_barcode, mark_between, minus_before, passing
+from edge.parts import Parts
+from edge.segment import Region, as_image
+
+LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
+LINE_SHIFT = 0.6  # of their height: its middle is no farther off
+END_GAP = 0.45  # heights: a refused region this near a line's first or last digit is its beginning or end
+END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
+
+
+def in_lines(
+    found: list[Candidate],
+    parts: Parts | None,
+    candidate: Callable[[Region, float], Candidate],
+    threshold: float,
+    bar: int | None,
+) -> tuple[list[list[Candidate]], list[Candidate]]:
+    """The candidates in lines, with what was refused and other marks between digits; and what was refused elsewhere.
+
+    bar: index of the label of the digit that is but a bar, None where there is no such label.
+    """
+    accepted = [c for c in found if c.is_digit(threshold)]
+    refused = [c for c in found if not c.is_digit(threshold)]
+    if not accepted:
+        return [], refused
+    boxes = boxes_of(accepted)
+    commas = hanging(boxes)
+    if commas.any():
+        refused += [_as_mark(c) for c, comma in zip(accepted, commas, strict=True) if comma]
+        accepted = [c for c, comma in zip(accepted, commas, strict=True) if not comma]
+        boxes = boxes[~commas]
+    lines, tilt = arrange(boxes)
+    placed: list[list[Candidate]] = []
+    for line in lines:
+        members = [accepted[k] for k in line]
+        bars = np.array([c.label == bar for c in members])
+        if bars.any() and len(members) > 1:
+            level = turned(boxes[line], tilt)
+            if is_barcode(level, bars):
+                refused += [_as_mark(c) for c in members]
+                continue
+            passes = passing(level, bars)
+            if passes.any():
+                members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
+        members = _with_refused(members, refused, tilt)
+        placed.append(members if parts is None else _with_marks(members, parts, candidate))
+    chosen = {id(c) for members in placed for c in members}
+    return placed, [c for c in refused if id(c) not in chosen]
+
+
+def _as_mark(c: Candidate) -> Candidate:
+    return replace(c, refused=True, mark=True)
+
+
+def _with_marks(
+    members: list[Candidate], parts: Parts, candidate: Callable[[Region, float], Candidate]
+) -> list[Candidate]:
+    """A line with the marks between two digits that are no regions: dashes, points, commas; and the minus before it."""
+    mask, depth = parts.ink.mask, parts.ink.depth
+    if parts.around is not None:
+        mask = as_image(cv2.subtract(mask, parts.around))
+    marks = [None if members[0].refused else minus_before(mask, depth, members[0])]
+    marks += [
+        None if left.refused or right.refused else mark_between(mask, depth, left, right)
+        for left, right in pairwise(members)
+    ]
+    if not any(marks):
+        return members
+    marked = []
+    for c, mark in zip(members, marks, strict=True):
+        if mark is not None:
+            marked.append(_as_mark(candidate(*mark)))
+        marked.append(c)
+    return marked
+
+
+def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: float) -> list[Candidate]:
+    """A line with the refused regions that lie between its digits, or close to its ends."""
+    if not refused:
+        return members
+    cos, sin = np.cos(tilt), np.sin(tilt)
+
+    def place(c: Candidate) -> tuple[float, float, float, float]:
+        x, y = c.region.x + c.region.width / 2, c.region.y + c.region.height / 2
+        return x * cos + y * sin, y * cos - x * sin, c.region.width, c.region.height
+
+    places = np.asarray([place(c) for c in members])
+    height = median(places[:, 3].tolist())
+    added = []
+    for c in refused:
+        x, y, w, h = place(c)
+        if any(lies_in(member.region, c.region) for member in members):  # what is left of a box
+            continue
+        k = int(np.searchsorted(places[:, 0], x))
+        if k == 0 or k == len(members):
+            end = places[0] if k == 0 else places[-1]
+            if (
+                abs(x - end[0]) - (w + end[2]) / 2 > END_GAP * height
+                or not END_HEIGHT[0] <= h / height <= END_HEIGHT[1]
+            ):
+                continue
+            level = end[1]
+        else:
+            level = (places[k - 1, 1] + places[k, 1]) / 2
+        if abs(y - level) <= LINE_SHIFT * height and LINE_HEIGHT[0] * height <= h <= LINE_HEIGHT[1] * height:
+            added.append(c)
+    return sorted([*members, *added], key=lambda c: place(c)[0]) if added else members
