@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.pi.conftest import FULL
-from tests.pi.lab import bundles
+from tests.pi.lab import ROOT, bundles
 from tests.pi.ledger import Broker, Ledger, Page, asking, mqtt_settings
 from tests.pi.machine import Machine, free_port, machine
 from tests.pi.report import Report
@@ -31,6 +31,8 @@ NUMBER = "305128"  # one, always: how soon frames agree shall not depend on how 
 CONFIG = "/etc/edge-digits/daemon.toml"
 FRAMES = 3
 AS_IT_SHIPS = "/run/systemd/system/edge-digits.service.d"
+GUIDE = (ROOT / "docs/raspberry-pi.md").read_text("utf-8")
+HEALTH = "export EDGE_DIGITS_HEALTH_SECONDS=900"  # no Pi is as slow as this beside other work
 PATIENCE = 1200.0  # seconds: an emulated machine at the lowest priority beside other work
 LIVING = (1.0, 6.0)  # seconds that it reads before the power is cut
 
@@ -147,9 +149,8 @@ def device(tmp_path_factory: pytest.TempPathFactory, report: Report) -> Iterator
 
 def test_two_commands_bring_the_first_camera_reading(device: Device, report: Report) -> None:
     began = time.monotonic()
-    patience = "export EDGE_DIGITS_HEALTH_SECONDS=900"  # no Pi is as slow as this beside other work
     said = device.machine.shell(
-        f"{patience}; cd /root && tar -xzf edge-digits-*.tar.gz && edge-digits-*/install.sh 2>&1", seconds=3600
+        f"{HEALTH}; cd /root && tar -xzf edge-digits-*.tar.gz && edge-digits-*/install.sh 2>&1", seconds=3600
     )
     installed = time.monotonic() - began
     assert "by picamera2" in said, said
@@ -312,3 +313,85 @@ def test_power_cuts_lose_nothing_that_was_told(device: Device, report: Report) -
     device.until(lambda: device.told.get("/api/health")["parts"]["store"]["state"] == "working")
     assert "damaged" not in device.machine.shell("ls /var/lib/edge-digits")
     assert unflushed > POWER_CUTS / 2, "what had not been flushed was there: those were no power cuts"
+
+
+# The guide's other commands -----------------------------------------------------------------------------------------
+
+
+def typed(pattern: str) -> str:
+    """A command of the guide, as root types it."""
+    (command,) = re.findall(rf"sudo ({pattern})", GUIDE)
+    return re.sub(r"^-u (\S+)", r"runuser -u \1 --", command).split("  #")[0].strip()
+
+
+def other_bundle(device: Device, name: str, change: str) -> str:
+    """Makes a bundle whose unit is changed by a sed script: another version. Returns its folder."""
+    device.machine.shell(
+        f"cd /root && rm -rf {name} && cp -r edge-digits-*-debian13-*/ {name} && cd {name} && "
+        f"sed -i '{change}' edge-digits.service && "
+        "{ grep -v ' edge-digits.service$' MANIFEST; sha256sum edge-digits.service; } >new && mv new MANIFEST",
+        seconds=600,
+    )
+    return f"/root/{name}"
+
+
+def version(device: Device) -> str:
+    return device.machine.shell("readlink /opt/edge-digits/current").strip()
+
+
+def test_an_upgrade_that_is_not_well_goes_back_by_itself(device: Device, report: Report) -> None:
+    before, last = version(device), device.next_reading(device.newest())["sequence"]
+    ill = other_bundle(device, "ill", "s|^ExecStart=.*|ExecStart=/bin/false|")
+    said = device.machine.shell(
+        f"export EDGE_DIGITS_HEALTH_SECONDS=300; {ill}/install.sh --yes 2>&1; echo exit $?; rm -rf {ill}", seconds=3600
+    )
+    assert said.rstrip().endswith("exit 1"), said
+    assert version(device) == before
+    device.next_reading(last)
+    assert device.lost() == []
+    report.add("The machine", what="an upgrade that is not well", result="taken away, the version before reads on")
+
+
+def test_an_upgrade_and_the_way_back_keep_every_reading(device: Device, report: Report) -> None:
+    before, last = version(device), device.next_reading(device.newest())["sequence"]
+    other = other_bundle(device, "other", "1s/^/# Another version.\\n/")
+    device.machine.shell(f"{HEALTH}; {other}/install.sh --yes 2>&1; rm -rf {other}", seconds=3600)
+    upgraded = version(device)
+    assert upgraded != before
+    last = device.next_reading(last)["sequence"]
+    device.machine.shell(f"{HEALTH}; {typed(r'/opt/edge-digits/current/install.sh rollback')} 2>&1", seconds=3600)
+    assert version(device) == before
+    device.next_reading(last)
+    assert device.lost() == []
+    report.add("The machine", what="upgrade, and rollback", result="every acknowledged reading is there")
+
+
+def test_the_camera_is_changed_as_the_guide_says(device: Device, report: Report) -> None:
+    device.set("source", 'kind = "synthetic"\nlocation = ""')
+    device.until(lambda: device.told.get("/api/health")["source"]["kind"] == "synthetic")
+    device.machine.shell(typed(r"sed -i .* /etc/edge-digits/daemon.toml"))
+    device.machine.shell(typed(r"-u edge-digits env STATE_DIRECTORY=[^`]*"))
+    device.machine.shell(typed(r"systemctl reload edge-digits"))
+    device.until(lambda: device.told.get("/api/health")["source"]["kind"] == "picamera2")
+    assert device.next_reading(device.newest())["source"].startswith("picamera2")
+    token = device.machine.shell(typed(r"cat /etc/edge-digits/token")).strip()
+    assert Page(device.machine, token).get("/api/health")["source"]["kind"] == "picamera2"
+    report.add("The machine", what="another camera by sed and reload", result="read without a restart")
+
+
+def test_uninstall_leaves_the_readings_and_purge_nothing(device: Device, report: Report) -> None:
+    newest = device.newest()
+    device.machine.shell("cp -r /root/edge-digits-*-debian13-*/ /root/bundle")
+    device.machine.shell(typed(r"/opt/edge-digits/current/install.sh uninstall(?! --purge)[^`\n]*"), seconds=600)
+    left = "ls -d /opt/edge-digits /etc/systemd/system/edge-digits.service /usr/local/bin/edge-digits 2>/dev/null; "
+    assert device.machine.shell(left + "id edge-digits 2>/dev/null", works=False) == ""
+    assert device.machine.shell("systemctl is-active edge-digits", works=False).strip() == "inactive"
+    counted = (
+        "import sqlite3; d = sqlite3.connect('/var/lib/edge-digits/readings.db'); print(*d.execute('{}').fetchone())"
+    )
+    query = counted.format("SELECT max(sequence) FROM readings")
+    assert int(device.machine.shell(f'python3 -c "{query}"')) >= newest
+    device.machine.shell("/root/bundle/install.sh uninstall --purge", seconds=600)
+    gone = "ls -d /var/lib/edge-digits /etc/edge-digits /etc/systemd/system/edge-digits.service.d 2>/dev/null"
+    assert device.machine.shell(gone, works=False) == ""
+    report.add("The machine", what="uninstall, then --purge", result="the readings stay; then nothing does")
