@@ -13,6 +13,11 @@ Image = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
+SLANTED, SLANTED_PASSES, SLANTED_BY = (
+    0.33,
+    1.12,
+    0.03,
+)  # of its height: width of a bar between two digits that need not pass as far
 LOW = 0.55  # of the digits' height: a comma is no higher,
 HANGS = 0.05  # heights: begins so far below their middle,
 BELOW = 0.4  # and ends no farther below their feet
@@ -58,17 +63,19 @@ def passing(boxes: Floats, bars: Bools) -> Bools:
     boxes: (n, 4), x, y, width, height on a levelled page of what stands in a line, from the left. bars: bool (n,).
     """
     found = np.zeros(len(boxes), np.bool_)
-    tall = np.flatnonzero(bars & (boxes[:, 3] >= PASSES * boxes[:, 3].min()))
+    tall = np.flatnonzero(bars & (boxes[:, 3] >= SLANTED_PASSES * boxes[:, 3].min()))
     whole = np.flatnonzero(~bars) if tall.size else tall
     for k in tall.tolist():
         nearest = [n for n in (k - 1, k + 1) if 0 <= n < len(boxes)]
         beside = boxes[[n[0] for n in (whole[whole < k][-1:], whole[whole > k][:1]) if n.size] or nearest]
         top, height = boxes.item(k, 1), boxes.item(k, 3)
         most = beside[:, 3].max()
+        slanted = 0 < k < len(boxes) - 1 and boxes.item(k, 2) >= SLANTED * height
+        least, by = (SLANTED_PASSES, SLANTED_BY) if slanted else (PASSES, PASSES_BY)
         found[k] = (
-            height >= PASSES * most
-            and top <= beside[:, 1].min() - PASSES_BY * most
-            and top + height >= (beside[:, 1] + beside[:, 3]).max() + PASSES_BY * most
+            height >= least * most
+            and top <= beside[:, 1].min() - by * most
+            and top + height >= (beside[:, 1] + beside[:, 3]).max() + by * most
         )
     return found
 

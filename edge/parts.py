@@ -11,6 +11,7 @@ from edge.components import Components, components_of
 from edge.enclosures import enclosures
 from edge.page import PageInk
 from edge.segment import Region, as_image, mean_within
+from edge.underlines import underlines
 
 Image = NDArray[np.uint8]
 Integers = NDArray[np.int32]
@@ -40,7 +41,7 @@ class Parts:
     """Regions on one page, as connected components (or several joined), in no order.
 
     `boxes`: int32 (n, 4), x, y, width, height of each region. `members`: the components of each. `around`: uint8
-    (h, w), 255 on lines that are drawn around regions and belong to none; None where there are no such lines.
+    (h, w), 255 on lines that are drawn around or under regions and belong to none; None where there are no such lines.
     """
 
     ink: PageInk
@@ -79,9 +80,12 @@ def find_parts(ink: PageInk, smallest: float, *, outlined: bool = False) -> Part
     """
     mask = ink.mask
     components = components_of(mask, BAR_PART * smallest)
-    around = None if components is None or outlined else enclosures(components, smallest, mask.shape)
-    if around is not None:
-        components = components_of(as_image(cv2.subtract(mask, around)), BAR_PART * smallest)
+    around: Image | None = None
+    for drawn in () if outlined else (enclosures, underlines):
+        more = None if components is None else drawn(components, smallest, mask.shape)
+        if more is not None:
+            around = more if around is None else as_image(cv2.bitwise_or(around, more))
+            components = components_of(as_image(cv2.subtract(mask, around)), BAR_PART * smallest)
     if components is None:
         return None
     boxes, areas = components.boxes, components.areas

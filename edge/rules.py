@@ -72,6 +72,7 @@ SMALL_BOX = 7.0  # pixels of the reduced copy: a smaller component that fills it
 LOOK_NEAR, LOOK_BAND = 0.75, 0.1  # pixels, and part of its other side: so near a side of a box lies the ink along it
 LOOK_BIN = 1.5  # pixels: gaps along it, where a drawn line steps to the next row, are no wider
 LOOK_COVER = 0.75  # of three of its sides is ink
+SLASH = 3.0  # times as high as wide: so small a component is no box around a digit
 BOX_HULL = 0.9  # of the tightest rotated box is filled by the hull of a drawn one
 
 
@@ -348,6 +349,8 @@ def _is_box(own: Image, least: float) -> bool:
     if min(sides) >= SMALL_BOX:
         return True
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    if max(sides) > SLASH * min(sides) and (abs(sin) > abs(cos)) == (sides[0] > sides[1]):
+        return False  # an upright stroke: a thick slash between two numbers
     places = (points.reshape(-1, 2) - np.array(middle)) @ np.array([[cos, -sin], [sin, cos]])
     covers: list[float] = []
     for axis in AXES:

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from edge import DigitReader
+from edge.components import components_of
 from edge.marks import hanging, is_barcode, passing
+from edge.underlines import underlines
 from tests.edge.sheets import Sheet
 
 HEIGHT = 44.0
@@ -90,6 +92,27 @@ def test_a_number_that_is_underlined_reads_as_if_it_were_not(text: str, below: f
     found = reader.read(sheet.grey())
     assert found.text == f"{text}\n9065"
     assert all(digit.box[3] <= HEIGHT + 4 for digit in found.digits), "the line is in no digit's box"
+
+
+@pytest.mark.parametrize("tilt", [0.0, 2.0])
+@pytest.mark.parametrize("text", ["31", "4827", "906"])
+def test_a_line_that_digits_stand_on_is_taken_from_under_them(text: str, tilt: float, reader: DigitReader) -> None:
+    sheet = Sheet(360, 560, tilt)
+    end = sheet.write(text, 150, 120, HEIGHT)
+    sheet.line(138, FOOT, end - 2, FOOT + 1, 4)
+    components = components_of(np.asarray((sheet.marks > 0.3) * 255, np.uint8), 5)
+    assert components is not None
+    assert len(components.boxes) < len(text) + 1, "they touch"
+    assert reader.read(sheet.grey()).text == text
+
+
+@pytest.mark.parametrize("text", ["22", "72", "00", "88", "44", "2"])
+def test_touching_digits_stand_on_no_line(text: str) -> None:
+    sheet = Sheet()
+    sheet.write(text, 150, 120, HEIGHT, gap=-0.03)
+    components = components_of(np.asarray((sheet.marks > 0.3) * 255, np.uint8), 5)
+    assert components is not None
+    assert underlines(components, 12, sheet.marks.shape) is None
 
 
 def test_brackets_are_no_ones(reader: DigitReader) -> None:
