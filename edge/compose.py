@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.candidate import Candidate, boxes_of, lies_in
 from edge.lines import arrange, turned
-from edge.marks import hanging, is_barcode, mark_between, minus_before, passing
+from edge.marks import hanging, is_barcode, is_empty_box, mark_between, minus_before, passing, raised
 from edge.parts import Parts
 from edge.segment import Region, as_image
 
@@ -26,21 +26,25 @@ def in_lines(
     candidate: Callable[[Region, float], Candidate],
     threshold: float,
     bar: int | None,
+    ring: int | None,
 ) -> tuple[list[list[Candidate]], list[Candidate]]:
     """The candidates in lines, with what was refused and other marks between digits; and what was refused elsewhere.
 
-    bar: index of the label of the digit that is but a bar, None where there is no such label.
+    bar, ring: indices of the labels of the digits that are but a bar and a ring, None where there is no such label.
     """
     accepted = [c for c in found if c.is_digit(threshold)]
     refused = [c for c in found if not c.is_digit(threshold)]
     if not accepted:
         return [], refused
     boxes = boxes_of(accepted)
-    commas = hanging(boxes)
-    if commas.any():
-        refused += [_as_mark(c) for c, comma in zip(accepted, commas, strict=True) if comma]
-        accepted = [c for c, comma in zip(accepted, commas, strict=True) if not comma]
-        boxes = boxes[~commas]
+    rings = np.array([c.label == ring for c in accepted])
+    marks = hanging(boxes) | raised(boxes, rings)
+    for k in np.flatnonzero(rings & ~marks).tolist():
+        marks[k] = is_empty_box(accepted[k].region.mask)
+    if marks.any():
+        refused += [_as_mark(c) for c, mark in zip(accepted, marks, strict=True) if mark]
+        accepted = [c for c, mark in zip(accepted, marks, strict=True) if not mark]
+        boxes = boxes[~marks]
     lines, tilt = arrange(boxes)
     placed: list[list[Candidate]] = []
     for line in lines:

@@ -18,6 +18,7 @@ SLANTED, SLANTED_PASSES, SLANTED_BY = (
     1.12,
     0.03,
 )  # of its height: width of a bar between two digits that need not pass as far
+BOX_HULL = 0.97  # of the tightest box around it is filled by the hull of a box, of a square 0 less
 LOW = 0.55  # of the digits' height: a comma is no higher,
 HANGS = 0.05  # heights: begins so far below their middle,
 BELOW = 0.4  # and ends no farther below their feet
@@ -28,10 +29,11 @@ CODE_LEVEL, CODE_PART = 3.0, 0.04  # pixels, and of their height: their ends str
 ROOM = 0.12  # heights above the digits: what is written between them reaches no higher
 THINNEST = 0.6  # of the pen's width, both ways: a smaller point is a speck
 DASH, DASH_THINNEST = 2.0, 0.3  # times that width: what is so long may be thinner
+DASH_LEVEL = (0.25, 0.8)  # of the height of the digits: where a dash stands, be it ever so near to one
 SMALLEST = 5  # pixels of ink, at least
-DOT_LEVEL = 0.6  # of the height of the digits: a point stands lower
+DOT_LEVEL = 0.35  # of the height of the digits: a point stands lower
 UPRIGHT, UPRIGHT_HEIGHT = 3.0, 0.4  # times as high as wide, and of their height: what is left of a line between cells
-NEAR = 0.06  # heights from a digit: what is nearer may have fallen off it
+NEAR = 0.03  # heights from a digit: what is nearer may have fallen off it
 FAINTEST = 0.7  # of the depth of their ink: a fainter one is a flaw of the paper
 MINUS, MINUS_REACH = 0.2, 0.8  # heights: width of a minus before a number, and how far before it it may begin
 MINUS_LEVEL = (0.3, 0.7)  # of the digit's height: where it stands
@@ -55,6 +57,33 @@ def hanging(boxes: Floats) -> Bools:
         at_foot = (begins >= 0.5 + HANGS) & (begins <= 1) & (ends <= BELOW)
         found[k] = bool((higher & at_foot & (gap <= APART * heights)).any())
     return found
+
+
+def raised(boxes: Floats, rings: Bools) -> Bools:
+    """bool (n,): which rings stand small beside the upper half of a digit: degree signs.
+
+    boxes: (n, 4), x, y, width, height. rings: bool (n,).
+    """
+    heights = boxes[:, 3]
+    found = np.zeros(len(boxes), np.bool_)
+    small = np.flatnonzero(rings & (heights <= LOW * heights.max(initial=0)))
+    if not small.size:
+        return found
+    left, top = boxes[:, 0], boxes[:, 1]
+    right, bottom = left + boxes[:, 2], top + heights
+    for k in small.tolist():
+        gap = left[k] - right
+        beside = (heights[k] <= LOW * heights) & (gap <= APART * heights) & (left[k] > left)
+        beside &= (bottom[k] <= bottom - heights / 2) & (bottom[k] > top)
+        found[k] = bool(beside.any())
+    return found
+
+
+def is_empty_box(mask: Image) -> bool:
+    """Whether what looks like a 0 has straight sides and sharp corners: a box to tick. mask: uint8 (h, w), its ink."""
+    hull = cv2.convexHull(cv2.findNonZero(as_image(cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1])))
+    _, (width, height), _ = cv2.minAreaRect(hull)
+    return bool(cv2.contourArea(hull) >= BOX_HULL * width * height > 0)
 
 
 def passing(boxes: Floats, bars: Bools) -> Bools:
@@ -111,7 +140,7 @@ def mark_between(mask: Image, depth: Image, left: Written, right: Written) -> tu
     start, end = left.region.x + left.region.width, right.region.x
     height = min(left.region.height, right.region.height)
     near = max(1, round(NEAR * height))
-    if end - start <= 2 * near:
+    if end - start <= 2:
         return None
     head = min(left.region.y, right.region.y)
     foot = max(left.region.y + left.region.height, right.region.y + right.region.height)
@@ -123,7 +152,11 @@ def mark_between(mask: Image, depth: Image, left: Written, right: Written) -> tu
 
     def is_mark(x: int, y: int, w: int, h: int) -> bool:
         # What leaves the window above or below belongs to another line.
-        if x < near or x + w > end - start - near or y == 0 or y + h == len(window):
+        if y == 0 or y + h == len(window):
+            return False
+        lies = DASH_LEVEL[0] <= (top + y + h / 2 - head) / (foot - head) <= DASH_LEVEL[1]
+        room = 1 if lies and w >= DASH * max(stroke, h) else near
+        if x < room or x + w > end - start - room:
             return False
         if max(w, h) >= DASH * stroke:
             return min(w, h) >= DASH_THINNEST * stroke and (h < UPRIGHT_HEIGHT * height or h < UPRIGHT * w)

@@ -55,7 +55,7 @@ MOSTLY_DIGITS = 0.5  # of a page's regions are surely some; where fewer are, it 
 ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
 SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least
 THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
-BAR_LABEL = "1"  # the digit that is but a bar
+BAR_LABEL, RING_LABEL = "1", "0"  # the digits that are but a bar, and a ring
 LYING = 1.2  # times as wide as high is none
 MANY_BARS = 5  # each alone, and half of all that a page seems to hold
 FEW = 3  # regions: in a picture of no more, a bar at the edge may be a digit tightly cut
@@ -106,7 +106,7 @@ def read_page(
         glyph, stroke = glyph_and_stroke(region)
         return Candidate(region, glyph, name(glyph), stroke, depth)
 
-    bar = labels.index(BAR_LABEL) if BAR_LABEL in labels else None
+    bar, ring = (labels.index(label) if label in labels else None for label in (BAR_LABEL, RING_LABEL))
     parts = _parts(depth, smallest, floor)
     if turn is None and parts is not None:
         tilt = math.degrees(tilt_of(parts.boxes.astype(np.float64)))
@@ -145,7 +145,7 @@ def read_page(
         label = labels[c.label] if c.is_digit(max(threshold, least)) else None
         return Digit(label, c.confidence, _box(c.region, back[:2], (page.width, page.height)), line, c.glyph, c.mark)
 
-    lines, rest = in_lines(found, parts, candidate, threshold, bar)
+    lines, rest = in_lines(found, parts, candidate, threshold, bar, ring)
     digits = tuple(digit(c, number) for number, line in enumerate(lines) for c in line)
     return digits, tuple(digit(c, -1) for c in rest) if with_beside else ()
 
