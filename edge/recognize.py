@@ -36,6 +36,7 @@ WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 UNLIKELY = 0.1  # confidence below which a glyph is no digit by itself
 NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
+PIECE_HEIGHT = 0.75  # of a digit's height: a piece of it is lower
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
@@ -191,7 +192,9 @@ def _looked_at(
     if not looked_at:
         return wholes
     sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c, SURE)]
-    seen = look([Doubt(c.region, c.depth) for c in looked_at], sure)
+    first = look([Doubt(c.region, c.depth) for c in looked_at], sure)
+    seen = [_at_home(digit, looked_at) for digit in first]
+    around = {digit.home for digit, own in zip(first, seen, strict=True) if digit is not own}
     held: dict[int | None, list[Seen]] = {}
     for digit in seen:
         held.setdefault(digit.home, []).append(digit)
@@ -204,6 +207,9 @@ def _looked_at(
             if k in parts or (everything and whole.label == bar):
                 continue  # a piece of a digit, or what is left of a line
             settled = not _is_doubtful(whole, DOUBT)
+            if k in around:
+                found.append(replace(whole, refused=True))
+                continue
             found.append(whole if settled else replace(whole, shares=whole.shares * NOT_SEEN))
             continue
         shares = [_as_labels(digit.digit, values, len(whole.shares)) for digit in digits]
@@ -215,6 +221,20 @@ def _looked_at(
             whole = candidate(_joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
     return found
+
+
+def _at_home(digit: Seen, looked_at: list[Candidate]) -> Seen:
+    """A digit in the region that is surely one, and as high, among those it was thought to be made of: what lies around
+    it, a curve or a corner, is none of it."""
+    height = digit.digit.bottom - digit.digit.top
+    sure = [
+        k
+        for k in digit.parts
+        if not _is_doubtful(looked_at[k], DOUBT) and looked_at[k].region.height >= PIECE_HEIGHT * height
+    ]
+    if len(sure) != 1 or (digit.home is not None and not _is_doubtful(looked_at[digit.home], DOUBT)):
+        return digit
+    return replace(digit, home=sure[0], parts=tuple(k for k in digit.parts if k != sure[0]))
 
 
 def _in_whole_lines(doubtful: list[Candidate], wholes: list[Candidate]) -> list[Candidate]:
