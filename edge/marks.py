@@ -30,8 +30,8 @@ ROOM = 0.12  # heights above the digits: what is written between them reaches no
 THINNEST = 0.6  # of the pen's width, both ways: a smaller point is a speck
 DASH, DASH_THINNEST = 2.0, 0.3  # times that width: what is so long may be thinner
 DASH_LEVEL = (0.25, 0.8)  # of the height of the digits: where a dash stands, be it ever so near to one
-SMALLEST = 5  # pixels of ink, at least
-DOT_LEVEL = 0.35  # of the height of the digits: a point stands lower
+SMALLEST = 9  # pixels of ink, at least
+DOT_LEVEL, LOWEST = 0.35, 1.1  # of the height of the digits: between these stands a point
 UPRIGHT, UPRIGHT_HEIGHT = 3.0, 0.4  # times as high as wide, and of their height: what is left of a line between cells
 NEAR = 0.03  # heights from a digit: what is nearer may have fallen off it
 FAINTEST = 0.7  # of the depth of their ink: a fainter one is a flaw of the paper
@@ -154,13 +154,15 @@ def mark_between(mask: Image, depth: Image, left: Written, right: Written) -> tu
         # What leaves the window above or below belongs to another line.
         if y == 0 or y + h == len(window):
             return False
-        lies = DASH_LEVEL[0] <= (top + y + h / 2 - head) / (foot - head) <= DASH_LEVEL[1]
+        level = (top + y + h / 2 - head) / (foot - head)
+        lies = DASH_LEVEL[0] <= level <= DASH_LEVEL[1]
         room = 1 if lies and w >= DASH * max(stroke, h) else near
         if x < room or x + w > end - start - room:
             return False
-        if max(w, h) >= DASH * stroke:
-            return min(w, h) >= DASH_THINNEST * stroke and (h < UPRIGHT_HEIGHT * height or h < UPRIGHT * w)
-        return min(w, h) >= THINNEST * stroke and top + y + h / 2 >= head + DOT_LEVEL * (foot - head)
+        if w >= DASH * stroke and w > h:
+            return h >= DASH_THINNEST * stroke and level <= LOWEST
+        upright = h >= UPRIGHT_HEIGHT * height and h >= UPRIGHT * w
+        return w >= THINNEST * stroke and h >= THINNEST * stroke and not upright and DOT_LEVEL <= level <= LOWEST
 
     return _marks(window, depth[top:bottom, start:end], (start, top), is_mark, FAINTEST * deep)
 

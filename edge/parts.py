@@ -29,7 +29,7 @@ EQUAL_FLAT, EQUAL_LENGTH = 2.0, 0.7  # two bars so many times as long as high, a
 EQUAL_GAP = (0.08, 0.5)  # so many digit heights above one another, are no parts of digits, but an equals sign
 BAR_GAP = 0.25  # of the digit's height: such a bar to the right of its upper half is no farther away
 UNDERLINE = 3.0  # times as wide as high: a part below a digit may be a line drawn under it
-FOOT, FOOT_GAP = 0.7, 0.07  # of the digit's height: what is no wider, and no farther below, may be its own foot
+FOOT, FOOT_GAP, FOOT_OUT = 0.8, 0.12, 0.1  # of the digit's height: width, gap and overhang of its own foot, at most
 PART_OVERLAP = 0.3  # of the part's width lies above or below the digit
 JOINED_HEIGHT = 1.35  # of the digits' usual height: a digit with its parts is no higher
 SOFTNESS = 0.4  # width of the ramp from paper to ink, in parts of the ink's depth
@@ -81,7 +81,7 @@ def find_parts(ink: PageInk, smallest: float, *, outlined: bool = False) -> Part
     mask = ink.mask
     components = components_of(mask, BAR_PART * smallest)
     around: Image | None = None
-    for drawn in () if outlined else (enclosures, underlines):
+    for drawn in () if outlined else (enclosures, underlines, underlines):  # some underline twice
         more = None if components is None else drawn(components, smallest, mask.shape)
         if more is not None:
             around = more if around is None else as_image(cv2.bitwise_or(around, more))
@@ -134,8 +134,12 @@ def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]
         )
         near = (overlap >= PART_OVERLAP * w) & (gap_x <= PART_GAP / 2 * tall)
         if w > UNDERLINE * h:
-            # A line under a digit is none of its strokes; the foot of a 1 is shorter, and nearer.
-            near &= (y < bottom) | ((gap_y <= FOOT_GAP * tall) & (w <= FOOT * tall))
+            # A line under a digit is none of its strokes; the foot of a 1 or a 2 reaches no farther than the rest.
+            near &= (y < bottom) | (
+                (gap_y <= FOOT_GAP * tall)
+                & (w <= FOOT * tall)
+                & (np.maximum(left - x, x + w - right) <= FOOT_OUT * tall)
+            )
         fits = (home == np.arange(len(boxes))) & (joined[:, 3] >= h) & (np.arange(len(boxes)) != k)
         fits &= (gap_y <= PART_GAP * tall) & (union <= JOINED_HEIGHT * usual) & (near | bar)
         if not fits.any():

@@ -14,6 +14,7 @@ WHOLE = 0.97  # of its columns hold ink: the line goes through all of them
 STRAYS, STRAIGHT = 0.05, 0.92  # of its height: so far off, at least a pixel and a half, is the lowest ink in so many
 THICKEST = 0.22  # of its height: a line is no thicker
 ALONE, ALONE_THICK = 0.5, 1.5  # of the columns the line is the lowest stroke, and no thicker than usual by this factor
+STICKS_OUT = 0.06  # heights: at both its ends it is alone so far
 WRITTEN = 0.3  # of its ink stands on the line
 MOST = 100  # components are tried: more are a texture
 
@@ -51,8 +52,11 @@ def _line_below(mask: Image, smallest: float) -> Image | None:
     usual = float(np.median(thick))
     if usual > THICKEST * height or np.count_nonzero(thick <= ALONE_THICK * usual) < ALONE * columns.size:
         return None
-    reach = max(1.5, STRAYS * height)
     chosen = thick <= ALONE_THICK * usual
+    ends = max(2, round(STICKS_OUT * height))
+    if not (chosen[:ends].all() and chosen[-ends:].all()):
+        return None  # the foot of a 2 begins under its own stroke
+    reach = max(1.5, STRAYS * height)
     slope, level = np.polyfit(columns[chosen], lowest[chosen], 1)
     near = abs(lowest - slope * columns - level) <= reach
     if np.count_nonzero(near) < STRAIGHT * columns.size:
