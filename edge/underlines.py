@@ -14,7 +14,7 @@ WHOLE = 0.97  # of its columns hold ink: the line goes through all of them
 STRAYS, STRAIGHT = 0.05, 0.92  # of its height: so far off, at least a pixel and a half, is the lowest ink in so many
 THICKEST = 0.22  # of its height: a line is no thicker
 ALONE, ALONE_THICK = 0.5, 1.5  # of the columns the line is the lowest stroke, and no thicker than usual by this factor
-STICKS_OUT = 0.06  # heights: at both its ends it is alone so far
+STICKS_OUT = 0.18  # heights: at both its ends it is alone so far
 WRITTEN = 0.3  # of its ink stands on the line
 MOST = 100  # components are tried: more are a texture
 
