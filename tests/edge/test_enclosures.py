@@ -91,6 +91,16 @@ def test_a_zero_with_a_dot_or_a_bar_in_it_stays(reader: DigitReader) -> None:
     assert found.digits[1].label == "0"
 
 
+@pytest.mark.parametrize("text", ["61", "90", "28"])
+def test_digits_under_a_root_sign_stay(text: str, reader: DigitReader) -> None:
+    sheet = Sheet()
+    end = sheet.write(text, 150, 130, 44)
+    root = [(128, 152), (136, 150), (144, 178), (152, 112), (end, 110)]
+    sheet.draw([np.array(root, float)], 4)
+    sheet.write("5208", 150, 220, 44)
+    assert reader.read(sheet.grey()).text == f"{text}\n5208"
+
+
 def test_what_is_written_over_is_not_around() -> None:
     # The stroke through the digits crosses what a ring would leave free.
     sheet = Sheet()
