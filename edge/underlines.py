@@ -66,7 +66,9 @@ def _line_below(mask: Image, smallest: float) -> Image | None:
     top = slope * across + level - usual - 0.5
     line = ink & (np.arange(height)[:, None] > top) & (np.arange(height)[:, None] <= top + usual + reach + 1)
     rest = as_image((ink & ~line).view(np.uint8) * 255)
-    _, _, _, high = cv2.boundingRect(rest)
-    if high < smallest or cv2.countNonZero(rest) < WRITTEN * cv2.countNonZero(mask):
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(rest, connectivity=8, ltype=cv2.CV_32S)
+    heights = np.asarray(statistics)[1:, cv2.CC_STAT_HEIGHT]
+    # One digit alone is a wide 2.
+    if np.count_nonzero(heights >= smallest) < 2 or cv2.countNonZero(rest) < WRITTEN * cv2.countNonZero(mask):
         return None
     return as_image(line.view(np.uint8) * 255)
