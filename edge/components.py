@@ -49,7 +49,7 @@ class Components:
         x, y, width, height = self.boxes[index].tolist()
         x0, y0 = self.origins[index].tolist()
         labels = self.labels[y - y0 : y - y0 + height, x - x0 : x - x0 + width]
-        return _pixels_of(labels, self.numbers.item(index))
+        return pixels_of(labels, self.numbers.item(index))
 
 
 def components_of(mask: Image, least: float) -> Components | None:
@@ -103,12 +103,12 @@ def _window(mask: Image, labels: Integers, number: int, box: list[int], area: in
     inside = labels[y // CELL : (y + height) // CELL, x // CELL : (x + width) // CELL]
     window = mask[y : y + height, x : x + width]
     if cv2.countNonZero(inside) != area:
-        enlarged = cv2.resize(_pixels_of(inside, number), (width, height), interpolation=cv2.INTER_NEAREST)
+        enlarged = cv2.resize(pixels_of(inside, number), (width, height), interpolation=cv2.INTER_NEAREST)
         window = as_image(cv2.bitwise_and(window, enlarged[: window.shape[0], : window.shape[1]]))
     return window
 
 
-def _pixels_of(labels: Integers, number: int) -> Image:
+def pixels_of(labels: Integers, number: int) -> Image:
     """uint8 (h, w): 255 where a component is, else 0."""
     return as_image(np.negative((labels == number).view(np.uint8)))
 

@@ -7,12 +7,15 @@ from statistics import median
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.candidate import Candidate, boxes_of, lies_in
 from edge.lines import arrange, turned
 from edge.marks import hanging, is_barcode, is_empty_box, mark_between, minus_before, passing, raised
 from edge.parts import Parts
 from edge.segment import Region, as_image
+
+Image = NDArray[np.uint8]
 
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
 LINE_SHIFT = 0.6  # of their height: its middle is no farther off
@@ -45,6 +48,7 @@ def in_lines(
         refused += [_as_mark(c) for c, mark in zip(accepted, marks, strict=True) if mark]
         accepted = [c for c, mark in zip(accepted, marks, strict=True) if not mark]
         boxes = boxes[~marks]
+    ink = None if parts is None else _written_ink(parts)
     lines, tilt = arrange(boxes)
     placed: list[list[Candidate]] = []
     for line in lines:
@@ -59,7 +63,7 @@ def in_lines(
             if passes.any():
                 members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
         members = _with_refused(members, refused, tilt)
-        placed.append(members if parts is None else _with_marks(members, parts, candidate))
+        placed.append(members if ink is None else _with_marks(members, ink, candidate))
     chosen = {id(c) for members in placed for c in members}
     return placed, [c for c in refused if id(c) not in chosen]
 
@@ -68,17 +72,19 @@ def _as_mark(c: Candidate) -> Candidate:
     return replace(c, refused=True, mark=True)
 
 
+def _written_ink(parts: Parts) -> tuple[Image, Image]:
+    """Where there is ink that was not drawn around or under anything, and how deep it is: uint8 (h, w)."""
+    mask = parts.ink.mask
+    return (mask if parts.around is None else as_image(cv2.subtract(mask, parts.around))), parts.ink.depth
+
+
 def _with_marks(
-    members: list[Candidate], parts: Parts, candidate: Callable[[Region, float], Candidate]
+    members: list[Candidate], ink: tuple[Image, Image], candidate: Callable[[Region, float], Candidate]
 ) -> list[Candidate]:
     """A line with the marks between two digits that are no regions: dashes, points, commas; and the minus before it."""
-    mask, depth = parts.ink.mask, parts.ink.depth
-    if parts.around is not None:
-        mask = as_image(cv2.subtract(mask, parts.around))
-    marks = [None if members[0].refused else minus_before(mask, depth, members[0])]
+    marks = [None if members[0].refused else minus_before(*ink, members[0])]
     marks += [
-        None if left.refused or right.refused else mark_between(mask, depth, left, right)
-        for left, right in pairwise(members)
+        None if left.refused or right.refused else mark_between(*ink, left, right) for left, right in pairwise(members)
     ]
     if not any(marks):
         return members

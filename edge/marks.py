@@ -7,23 +7,21 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.components import pixels_of
 from edge.segment import Region, as_image, mean_within
 
 Image = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-SLANTED, SLANTED_PASSES, SLANTED_BY = (
-    0.33,
-    1.12,
-    0.03,
-)  # of its height: width of a bar between two digits that need not pass as far
 BOX_HULL = 0.97  # of the tightest box around it is filled by the hull of a box, of a square 0 less
 LOW = 0.55  # of the digits' height: a comma is no higher,
 HANGS = 0.05  # heights: begins so far below their middle,
 BELOW = 0.4  # and ends no farther below their feet
 APART = 0.6  # heights from a comma to the digit before it
 PASSES, PASSES_BY = 1.2, 0.06  # times as high as the digits beside it, and heights beyond both their ends: no 1
+SLANTED = 0.33  # of its height: width of a bar that, between two digits, need not pass them as far
+SLANTED_PASSES, SLANTED_BY = 1.12, 0.03
 CODE_BARS = 12  # a barcode has more; nobody writes so many 1s
 CODE_LEVEL, CODE_PART = 3.0, 0.04  # pixels, and of their height: their ends stray no farther
 ROOM = 0.12  # heights above the digits: what is written between them reaches no higher
@@ -197,12 +195,12 @@ def _marks(
     is_mark: tells it by its box in the window, x, y, width, height. faintest: what is less deep is none.
     """
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(window, connectivity=8, ltype=cv2.CV_32S)
-    numbers, stats = np.asarray(labels), np.asarray(statistics)
+    numbers, stats = np.asarray(labels, np.int32), np.asarray(statistics)
     own = np.zeros_like(window)
     for k in range(1, len(stats)):
         x, y, w, h, area = stats[k].tolist()
         if area >= SMALLEST and is_mark(x, y, w, h):
-            mark = as_image(np.negative((numbers == k).view(np.uint8)))
+            mark = pixels_of(numbers, k)
             if mean_within(depth, mark) >= faintest:
                 own |= mark
     x, y, w, h = cv2.boundingRect(own)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.components import pixels_of
 from edge.segment import as_image, odd
 from edge.sheet import find_sheet, plain_around, without_desk
 
@@ -152,12 +153,12 @@ def _without_grounds(coloured: Image, by_grey: Image, reach: int) -> Image:
     reach: pixels, the side of the surroundings with which colours were compared: so far shines a patch.
     """
     _, labels, statistics, _ = cv2.connectedComponentsWithStats(coloured, connectivity=8, ltype=cv2.CV_32S)
-    numbers, stats = np.asarray(labels), np.asarray(statistics)
+    numbers, stats = np.asarray(labels, np.int32), np.asarray(statistics)
     written = cv2.compare(by_grey, np.full_like(by_grey, GROUND_INK), cv2.CMP_GT)
     grounds = np.zeros_like(coloured)
     for k in (np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] >= GROUND_CELLS) + 1).tolist():
         x, y, w, h = stats[k, :4].tolist()
-        own = as_image(np.negative((numbers[y : y + h, x : x + w] == k).view(np.uint8)))
+        own = pixels_of(numbers[y : y + h, x : x + w], k)
         whole = cv2.morphologyEx(own, cv2.MORPH_CLOSE, _GROUND, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
         if cv2.countNonZero(cv2.bitwise_and(written[y : y + h, x : x + w], whole)) >= GROUND_WRITTEN:
             window = grounds[y : y + h, x : x + w]

@@ -81,9 +81,11 @@ def find_parts(ink: PageInk, smallest: float, *, outlined: bool = False) -> Part
     mask = ink.mask
     components = components_of(mask, BAR_PART * smallest)
     around: Image | None = None
-    for drawn in () if outlined else (enclosures, underlines, underlines):  # some underline twice
-        more = None if components is None else drawn(components, smallest, mask.shape)
-        if more is not None:
+    for drawn, times in () if outlined else ((enclosures, 1), (underlines, 2)):  # some underline twice
+        for _ in range(times):
+            more = None if components is None else drawn(components, smallest, mask.shape)
+            if more is None:
+                break
             around = more if around is None else as_image(cv2.bitwise_or(around, more))
             components = components_of(as_image(cv2.subtract(mask, around)), BAR_PART * smallest)
     if components is None:

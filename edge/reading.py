@@ -16,9 +16,9 @@ REFUSED = "?"  # stands in a text where there is ink that is not a digit
 class Digit:
     """One character of a line.
 
-    `label`: None where it is refused. `mark`: whether it was for being a point, a comma, a dash or the like between
-    digits. `confidence`: of the best label, 0 to 1. `box`: x, y, width, height in pixels
-    of the upright original picture. `line`: index of its line. `glyph`: uint8 (28, 28), what the network saw.
+    `label`: None where it is refused. `confidence`: of the best label, 0 to 1. `box`: x, y, width, height in pixels
+    of the upright original picture. `line`: index of its line. `glyph`: uint8 (28, 28), what the network saw. `mark`:
+    whether it was refused for being a point, a comma, a dash or the like between digits.
     """
 
     label: str | None

@@ -36,7 +36,7 @@ WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 UNLIKELY = 0.1  # confidence below which a glyph is no digit by itself
 NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
-PIECE_HEIGHT = 0.75  # of a digit's height: a piece of it is lower
+SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
@@ -206,11 +206,12 @@ def _looked_at(
         if not digits:
             if k in parts or (everything and whole.label == bar):
                 continue  # a piece of a digit, or what is left of a line
-            settled = not _is_doubtful(whole, DOUBT)
             if k in around:
                 found.append(replace(whole, refused=True))
-                continue
-            found.append(whole if settled else replace(whole, shares=whole.shares * NOT_SEEN))
+            elif _is_doubtful(whole, DOUBT):
+                found.append(replace(whole, shares=whole.shares * NOT_SEEN))
+            else:
+                found.append(whole)
             continue
         shares = [_as_labels(digit.digit, values, len(whole.shares)) for digit in digits]
         if len(digits) > 1:
@@ -230,7 +231,7 @@ def _at_home(digit: Seen, looked_at: list[Candidate]) -> Seen:
     sure = [
         k
         for k in digit.parts
-        if not _is_doubtful(looked_at[k], DOUBT) and looked_at[k].region.height >= PIECE_HEIGHT * height
+        if not _is_doubtful(looked_at[k], DOUBT) and looked_at[k].region.height >= SAME_HEIGHT * height
     ]
     if len(sure) != 1 or (digit.home is not None and not _is_doubtful(looked_at[digit.home], DOUBT)):
         return digit

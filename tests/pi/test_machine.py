@@ -387,11 +387,8 @@ def test_uninstall_leaves_the_readings_and_purge_nothing(device: Device, report:
     left = "ls -d /opt/edge-digits /etc/systemd/system/edge-digits.service /usr/local/bin/edge-digits 2>/dev/null; "
     assert device.machine.shell(left + "id edge-digits 2>/dev/null", works=False) == ""
     assert device.machine.shell("systemctl is-active edge-digits", works=False).strip() == "inactive"
-    counted = (
-        "import sqlite3; d = sqlite3.connect('/var/lib/edge-digits/readings.db'); print(*d.execute('{}').fetchone())"
-    )
-    query = counted.format("SELECT max(sequence) FROM readings")
-    assert int(device.machine.shell(f'python3 -c "{query}"')) >= newest
+    newest_kept = "sqlite3.connect('/var/lib/edge-digits/readings.db').execute('SELECT max(sequence) FROM readings')"
+    assert int(device.machine.shell(f'python3 -c "import sqlite3; print(*{newest_kept}.fetchone())"')) >= newest
     device.machine.shell("/root/bundle/install.sh uninstall --purge", seconds=600)
     gone = "ls -d /var/lib/edge-digits /etc/edge-digits /etc/systemd/system/edge-digits.service.d 2>/dev/null"
     assert device.machine.shell(gone, works=False) == ""
