@@ -124,6 +124,21 @@ def test_brackets_are_no_ones(reader: DigitReader) -> None:
     assert reader.read(sheet.grey()).text == "?264?"
 
 
+def test_a_degree_sign_is_no_0(reader: DigitReader) -> None:
+    sheet = Sheet()
+    end = sheet.write("25", 110, 120, HEIGHT)
+    t = np.linspace(0, 2 * np.pi, 30)
+    sheet.draw([np.column_stack([end - 2 + 7 * np.cos(t), 126 + 7 * np.sin(t)])], 3)
+    assert reader.read(sheet.grey()).text == "25"
+
+
+def test_a_box_to_tick_is_no_0_and_a_0_is_no_box(reader: DigitReader) -> None:
+    sheet = Sheet()
+    sheet.box(60, 124, 32, 38, pen=3)
+    sheet.write("3074", 150, 120, HEIGHT)
+    assert reader.read(sheet.grey()).text == "3074"
+
+
 def test_a_barcode_holds_no_digit(reader: DigitReader) -> None:
     sheet = Sheet()
     rng = np.random.default_rng(3)
