@@ -79,7 +79,12 @@ def raised(boxes: Floats, rings: Bools) -> Bools:
 
 def is_empty_box(mask: Image) -> bool:
     """Whether what looks like a 0 has straight sides and sharp corners: a box to tick. mask: uint8 (h, w), its ink."""
-    hull = cv2.convexHull(cv2.findNonZero(as_image(cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1])))
+    ink = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
+    # The hull of the outlines is that of all the pixels, found in a tenth of the time.
+    outlines, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if not outlines:
+        return False
+    hull = cv2.convexHull(np.concatenate(outlines))
     _, (width, height), _ = cv2.minAreaRect(hull)
     return bool(cv2.contourArea(hull) >= BOX_HULL * width * height > 0)
 

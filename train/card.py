@@ -75,7 +75,9 @@ Of {digits_of} lines of validation digits drawn the same way, with other fonts, 
 PAGES = """\
 Synthetic pages of MNIST's test digits (`train/scenes.py`), never trained on. *Normal*: turned by up to 5°, contrast
 from 0.35, a tenth of the neighbours touching, a third of the pages ruled. *Hard*: turned by up to 15°, contrast from
-0.15, a third of the neighbours touching, shadows, boxes, letters, blur, blackboards. *Blank*: no digit at all."""
+0.15, a third of the neighbours touching, shadows, boxes, letters, blur, blackboards. *Blank*: no digit at all. *Signs*:
+as normal, none touching, with currencies, per cent, sums, points, units, ticks and boxes to tick before, within and
+behind every number; a line is exact where its digits are, and nothing but a `?` is there beside them."""
 
 FAILS_DIGITS = """\
 - Glyphs that two people would read differently: an open 4 and a 9, a 1 with a long upstroke and a 7, a 5 and a 6 whose
@@ -310,7 +312,7 @@ def _scenes(scenes: dict[str, Any] | None) -> list[str]:
             _part(scenes[kind]["precision"]) if scenes[kind]["digits"] else "",
             f"{scenes[kind]['false_digits_per_page']:.2f}",
         )
-        for kind in ("normal", "hard", "blank")
+        for kind in ("normal", "hard", "blank", "signs")
         if kind in scenes
     ]
     header = ("pages", "number", "lines read exactly", "digits found", "answers right", "false digits a page")

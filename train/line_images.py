@@ -18,6 +18,7 @@ from PIL import ImageDraw, ImageFont
 from edge.line_network import COLUMN, DIGIT_HEIGHT, LINE_HEIGHT
 from train.augment import jittered, redrawn, sharpened
 from train.letters import LETTERS, LOOK_ALIKES, SYMBOLS, opened, printed_fonts
+from train.signs import COMMON, FORMS, MARKS, SIGN_SIZE, drawn_sign
 from train.strokes import smooth
 
 Image = NDArray[np.uint8]
@@ -48,9 +49,21 @@ LEAST_PITCH = 0.24  # of DIGIT_HEIGHT: the middles of two digits are no nearer
 WORD_PART = 0.25  # of the lines hold words, or symbols
 ONLY_WORDS_PART = 0.06  # and so many nothing else
 SYMBOL_PART = 0.08
+SIGNS_PART = 0.3  # of the lines hold drawn signs: before the digits, behind them
+SIGN_AT_END = 0.5  # and between so many of them
+SIGN_BETWEEN = 0.2
+SIGN_GAP = (0.08, 0.6)  # of the digits' size: between a sign and the digit beside it
+SIGN_HEIGHTS = (0.8, 1.15)  # of its height beside the line's digits
+SIGN_OFF = 0.05  # of the digits' size, standard deviation of its height above the line
+UNIT_PART = 0.5  # of the words behind digits are near, as a unit is
+UNIT_GAP = (0.12, 0.6)  # of the digits' size
 NEIGHBOUR_PART = 0.3  # of the lines have another right above or below
 RULED_PART, SQUARED_PART = 0.25, 0.15
 CELLS_PART, FRAME_PART = 0.14, 0.08
+RING_PART = 0.07  # of the lines: a ring is drawn by hand around some digits,
+RING_ROOM = (0.02, 0.35)  # of their size: so far from them
+MOST_RINGED = 3  # digits
+SLASHED_PART = 0.06  # of the zeros have a stroke through them
 SCRIBBLE_PART = 0.08
 TORN_PART = 0.08
 WORDS_KEPT = 1500  # words are drawn once
@@ -145,13 +158,17 @@ class _Line:
         """The image, uint8 (LINE_HEIGHT, TRAIN_WIDTH), and its digits."""
         rng = self.rng
         only_words = rng.random() < ONLY_WORDS_PART
+        self.signs = rng.random() < SIGNS_PART
         x = rng.uniform(-0.5, 2.5) * self.size
         if only_words or rng.random() < WORD_PART / 2:
             x = self._word(x)
         if not only_words:
             x = self._digits(x)
         if only_words or rng.random() < WORD_PART / 2:
-            self._word(x + rng.uniform(0.5, 1.5) * self.size)
+            near = not only_words and rng.random() < UNIT_PART
+            self._word(x + rng.uniform(*(UNIT_GAP if near else (0.5, 1.5))) * self.size)
+        if self.placed and rng.random() < RING_PART:
+            self._ring()
         if rng.random() < NEIGHBOUR_PART:
             self._neighbours()
         if rng.random() < SCRIBBLE_PART:
@@ -167,12 +184,16 @@ class _Line:
         cells = rng.random() < CELLS_PART
         framed = not cells and rng.random() < FRAME_PART
         pitch = self.size * rng.uniform(1.0, 1.6)
+        if self.signs and rng.random() < SIGN_AT_END:
+            x = self._sign(x)
         first, before, at = x, None, x
         top = bottom = self.middle
         count = 0
         for k in range(meant):
             index = int(rng.integers(len(self.digits)))
             mask = self._digit(self.digits[index])
+            if self.labels[index] == 0 and rng.random() < SLASHED_PART:
+                mask = self._slashed(mask)
             height, width = mask.shape
             y = self.middle + self.slope * (at - self.width / 2) + self.size / 2 - height
             y = round(y + rng.normal() * BASELINE * self.size)
@@ -180,6 +201,8 @@ class _Line:
                 at = first + k * pitch + (pitch - width) * rng.uniform(0.2, 0.8)
             elif before is not None:
                 at = self._next(before, mask, y, sociable)
+                if self.signs and rng.random() < SIGN_BETWEEN:
+                    at = self._sign(before[1] + before[0].shape[1] + rng.uniform(*SIGN_GAP) * self.size)
             left = round(at)
             if left > self.width - 4:
                 break
@@ -195,6 +218,8 @@ class _Line:
         elif framed:
             room = self.size * rng.uniform(0.1, 0.5)
             self._cells(first - room, end - first + 2 * room, 1, top, bottom)
+        if self.signs and rng.random() < SIGN_AT_END:
+            end = self._sign(end + rng.uniform(*SIGN_GAP) * self.size)
         if rng.random() < SYMBOL_PART:
             end = self._word(end + rng.uniform(0.1, 0.6) * self.size, symbols=True)
         return end
@@ -253,6 +278,45 @@ class _Line:
             foot -= rng.uniform(0, 0.6) * self.size
         self._lay(mask, round(x), round(foot - mask.shape[0] * rng.uniform(0.8, 1)))
         return x + mask.shape[1] + rng.uniform(0.3, 2) * self.size
+
+    def _sign(self, x: float) -> float:
+        """Draws a sign, or a mark such as stands between digits; says where a digit may follow."""
+        rng = self.rng
+        sign = drawn_sign(rng, _SIGNS)
+        scale = self.size * rng.uniform(*SIGN_HEIGHTS) / SIGN_SIZE
+        size = tuple(max(1, round(side * scale)) for side in sign.ink.shape[::-1])
+        mask = np.asarray(cv2.resize(sign.ink, size, interpolation=cv2.INTER_AREA), np.uint8)
+        foot = self.middle + self.size * (0.5 - sign.foot + SIGN_OFF * rng.normal()) + self.slope * (x - self.width / 2)
+        self._lay(mask, round(x), round(foot) - mask.shape[0])
+        return x + mask.shape[1] + rng.uniform(*SIGN_GAP) * self.size
+
+    def _slashed(self, zero: Image) -> Image:
+        """A 0 with a stroke through it, from the lower left to the upper right."""
+        rng = self.rng
+        height, width = zero.shape
+        ends = rng.uniform(-0.05, 0.25, 4) * (width, height, -width, -height) + (0, 0, width - 1, height - 1)
+        points = np.rint(ends * 16).astype(np.int32)
+        pen = max(1, round(self.size * rng.uniform(0.05, 0.13)))
+        zero = np.ascontiguousarray(zero)
+        cv2.line(zero, (int(points[0]), int(points[3])), (int(points[2]), int(points[1])), 255, pen, cv2.LINE_AA, 4)
+        return zero
+
+    def _ring(self) -> None:
+        """A ring around some of the digits, as the hand draws it: not round, not closed, not always clear of them."""
+        rng = self.rng
+        first = int(rng.integers(len(self.placed)))
+        ringed = self.placed[first : first + int(rng.integers(1, MOST_RINGED, endpoint=True))]
+        left, top = (min(getattr(p, side) for p in ringed) * SCALE for side in ("left", "top"))
+        right, bottom = (max(getattr(p, side) for p in ringed) * SCALE for side in ("right", "bottom"))
+        room = self.size * rng.uniform(*RING_ROOM)
+        across, down = (right - left) * 0.58 + room, (bottom - top) * 0.58 + room
+        angles = rng.uniform(0, 2 * np.pi) + np.linspace(0, 2 * np.pi * rng.uniform(0.9, 1.1), 60)
+        wave = 1 + 0.05 * np.sin(2 * angles + rng.uniform(0, 6)) + np.linspace(0, rng.normal(0, 0.06), 60)
+        ring = np.column_stack([across * np.cos(angles), down * np.sin(angles)]) * wave[:, None]
+        middle = np.array([(left + right) / 2, (top + bottom) / 2])
+        points = np.rint((ring + middle) * 16).astype(np.int32)
+        pen = max(1, round(self.size * rng.uniform(0.04, 0.14)))
+        cv2.polylines(self.ink, [points], False, 255, pen, cv2.LINE_AA, 4)
 
     def _neighbours(self) -> None:
         """The feet of the line above, or the heads of the one below."""
@@ -398,6 +462,9 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> Flo
     return np.asarray(cv2.resize(field, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
+_SIGNS = (*FORMS, *COMMON, *MARKS)
+
+
 # Words --------------------------------------------------------------------------------------------------------------
 
 WORD_SIZE = 64  # pixels: height of the capitals
@@ -425,7 +492,8 @@ def _words(split: str) -> list[Image]:
         # A letter alone must be no look-alike of a digit; within a word it is a letter.
         long = rng.random() < 0.75
         letters = LETTERS + LOOK_ALIKES.lower() if long else LETTERS
-        word = "".join(letters[int(rng.integers(len(letters)))] for _ in range(int(rng.integers(3, 8)) if long else 1))
+        length = int(rng.integers(2, 8)) if long else 1
+        word = "".join(letters[int(rng.integers(len(letters)))] for _ in range(length))
         return word.capitalize() if long and rng.random() < 0.3 else word
 
     return _collected(text, fonts, rng, WORDS_KEPT)

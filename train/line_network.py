@@ -6,6 +6,7 @@ middle there, if any, and how far that digit's sides are. After CenterNet (Zhou,
 (`train/line_images.py`), digits of MNIST's training half.
 """
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from edge.arguments import Parser, count, seed
 from edge.errors import EdgeDigitsError
 from edge.line_network import COLUMN, DIGITS, LINE_HEIGHT, Found, decoded
-from train.data import Dataset, load
+from train.data import DataError, Dataset, load
 from train.line_images import BLANK, Lines, draw_lines
 from train.quiet import tensorflow
 from train.render import settle_worker
@@ -39,6 +40,7 @@ DROPOUT = 0.2
 BATCH_MOMENTUM = 0.95
 BATCH = 48  # lines
 LEARNING_RATE = 2e-3  # peak of a cosine after a warm-up
+START_LEARNING_RATE = 8e-4  # the same for a network that can read already
 WARM_UP = 0.02  # of all steps
 WEIGHT_DECAY = 1e-2
 BOX_WEIGHT = 2.0  # of the boxes' loss beside the classes'
@@ -131,10 +133,13 @@ class _Rounds:
         return [self.pool.submit(_draw_chunk, [self.seed, 7, epoch, chunk]) for chunk in chunks]
 
 
-def train(profile: Profile, out: Path, *, seed: int = 0, resume: bool = False) -> dict[str, Any]:
+def train(
+    profile: Profile, out: Path, *, seed: int = 0, resume: bool = False, start: Path | None = None
+) -> dict[str, Any]:
     """Trains, keeps the network in `out/lines.keras` after every epoch, and returns what lines.json records.
 
-    resume: goes on after the last epoch of a stopped run of the same profile and seed. Raises train.data.DataError.
+    resume: goes on after the last epoch of a stopped run of the same profile and seed. start: a network of this kind to
+    go on from, instead of from nothing. Raises train.data.DataError.
     """
     tensorflow()
     import keras
@@ -150,11 +155,15 @@ def train(profile: Profile, out: Path, *, seed: int = 0, resume: bool = False) -
     path, latest = out / MODEL_NAME, out / "checkpoint" / LATEST_NAME
     latest.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"profile": asdict(profile), "seed": seed, "data": data.checksum, "history": []}
+    if start is not None:
+        record["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
     if resume and latest.is_file() and (out / METRICS_NAME).is_file():
         record["history"] = json.loads((out / METRICS_NAME).read_text())["history"]
         model = keras.models.load_model(latest)
+    elif start is not None:
+        model = _compiled(_started(start), profile, START_LEARNING_RATE)
     else:
-        model = _compiled(line_network(), profile)
+        model = _compiled(line_network(), profile, LEARNING_RATE)
     record["parameters"] = int(model.count_params())
     history: list[dict[str, float]] = record["history"]
     with _Rounds(images, labels, profile.lines, seed) as rounds:
@@ -182,13 +191,25 @@ def validation_lines(data: Dataset, count: int) -> Lines:
     return draw_lines(data.validation_images, data.validation_labels, count, [VALIDATION_SEED], "validation")
 
 
-def _compiled(model: Any, profile: Profile) -> Any:
+def _started(path: Path) -> Any:
+    """The network in a file, to go on from. Raises DataError."""
+    import keras
+
+    model = line_network()
+    try:
+        model.set_weights(keras.models.load_model(path, compile=False).get_weights())
+    except ValueError as error:
+        raise DataError(f"{path}: not a network that reads lines, made by 'python -m train.line_network'") from error
+    return model
+
+
+def _compiled(model: Any, profile: Profile, learning_rate: float) -> Any:
     import keras
 
     steps = profile.epochs * -(-profile.lines // BATCH)
     warm_up = max(1, round(WARM_UP * steps))
     schedule = keras.optimizers.schedules.CosineDecay(
-        LEARNING_RATE / 20, decay_steps=steps - warm_up, warmup_target=LEARNING_RATE, warmup_steps=warm_up
+        learning_rate / 20, decay_steps=steps - warm_up, warmup_target=learning_rate, warmup_steps=warm_up
     )
     model.compile(
         keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY),
@@ -254,13 +275,16 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--epochs", type=count, help=f"of {PROFILES['full'].lines} lines ({PROFILES['full'].epochs})")
     parser.add_argument("--seed", type=seed, default=0, help="of weights and lines (0)")
     parser.add_argument("--resume", action="store_true", help="go on after the last epoch of a stopped run")
+    parser.add_argument("--start", type=Path, metavar="NETWORK", help="a lines.keras to go on from, with other lines")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of lines.keras (models)")
     options = parser.parse_args(argv)
     profile = PROFILES["quick" if options.quick else "full"]
     if options.epochs:
         profile = replace(profile, epochs=options.epochs)
     try:
-        train(profile, options.out, seed=options.seed, resume=options.resume)
+        if options.start is not None and not options.start.is_file():
+            raise DataError(f"{options.start}: no such network to go on from")
+        train(profile, options.out, seed=options.seed, resume=options.resume, start=options.start)
     except EdgeDigitsError as error:
         print(f"train.line_network: {error}", file=sys.stderr)
         return 1

@@ -29,7 +29,7 @@ from train.fonts import font_files
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Box = tuple[int, int, int, int]
-Kind = Literal["normal", "hard", "blank"]
+Kind = Literal["normal", "hard", "blank", "signs"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 WIDTHS = (768, 1280)  # pixels, of a page that lies; one in five stands
@@ -55,11 +55,11 @@ LONGEST_TOUCH = 0.3  # of their height: touching digits share no more rows of in
 TOUCH_TRIES = 8
 DEEPEST_TOUCH = 0.25  # of the narrower digit's width: boxes of touching digits overlap by less
 
-ROTATIONS: dict[Kind, float] = {"normal": 5.0, "hard": 15.0, "blank": 15.0}  # degrees, both ways
-LEAST_CONTRAST: dict[Kind, float] = {"normal": 0.35, "hard": 0.15, "blank": 0.15}
-TOUCHING: dict[Kind, float] = {"normal": 0.1, "hard": 0.3, "blank": 0.0}  # of the neighbouring pairs
+ROTATIONS: dict[Kind, float] = {"normal": 5.0, "hard": 15.0, "blank": 15.0, "signs": 5.0}  # degrees, both ways
+LEAST_CONTRAST: dict[Kind, float] = {"normal": 0.35, "hard": 0.15, "blank": 0.15, "signs": 0.35}
+TOUCHING: dict[Kind, float] = {"normal": 0.1, "hard": 0.3, "blank": 0.0, "signs": 0.0}  # of the neighbouring pairs
 RULED_PART = 1 / 3
-SHADOW_PART: dict[Kind, float] = {"normal": 0.0, "hard": 0.5, "blank": 0.4}
+SHADOW_PART: dict[Kind, float] = {"normal": 0.0, "hard": 0.5, "blank": 0.4, "signs": 0.0}
 BOXED_PART = 0.25  # of the hard pages have boxes drawn around digits or numbers
 WORDS_PART = 0.45  # of the hard pages have letters too
 CHALK_PART = 0.12  # of the hard pages are blackboards
@@ -109,7 +109,12 @@ VIGNETTES = (0.0, 0.3)
 SHADOW_DEPTHS = (0.25, 0.55)  # of the light
 SHARP_SHADOWS, SOFT_SHADOWS = (0.8, 2.5), (15.0, 60.0)  # pixels: deviation of their edges' blur
 EXPOSURES = (0.85, 1.02)
-BLURS: dict[Kind, tuple[float, float]] = {"normal": (0.3, 0.8), "hard": (0.3, 1.5), "blank": (0.3, 1.5)}  # pixels
+BLURS: dict[Kind, tuple[float, float]] = {
+    "normal": (0.3, 0.8),
+    "hard": (0.3, 1.5),
+    "blank": (0.3, 1.5),
+    "signs": (0.3, 0.8),
+}  # pixels
 LEAST_BLUR, MOST_BLUR = 0.3, 0.035  # pixels; of the digits' height
 NOISES = (0.5, 5.0)  # grey levels, standard deviation
 MOST_NOISE = 0.08  # of the step from paper to ink
@@ -123,6 +128,22 @@ WORDS = (
     "Uhr", "Haven", "exact", "Kunde", "Preuve", "carte", "Rate", "Mark", "Frau", "Herr", "An", "am", "Ware", "net",
 )  # fmt: skip
 WORD_PART = 0.6  # of what stands there are words, the rest letters by chance
+# What stands beside numbers on a page of signs, and the strokes of what no font holds, in heights of a digit.
+SIGNS_BEFORE = ("$", "€", "£", "#", "tick", "box", "ticked", "crossed")
+SIGNS_BETWEEN = ("+", "×", "÷", "=", ".", ",", "-")
+SIGNS_BEHIND = ("%", "%", "€", "$", "tick", "kg", "cm", "km", "m", "h", "Uhr", "kW", "EUR")
+BEFORE_PART, BETWEEN_PART = 0.35, 0.35  # of the numbers; behind stands one on all that have neither, and so many others
+BEHIND_PART = 0.4
+SIGNED_DIGITS = (2, 5)
+SIGN_HEIGHTS = (0.85, 1.05)  # of the digits'
+SIGN_JITTER = 0.03
+BOX_STROKE = ((0, -0.78), (0.74, -0.8), (0.75, -0.04), (0.02, -0.02), (0, -0.8))
+DRAWN_SIGNS: dict[str, tuple[tuple[tuple[float, float], ...], ...]] = {
+    "tick": (((0, -0.38), (0.08, -0.3), (0.22, 0), (0.35, -0.35), (0.72, -0.98)),),
+    "box": (BOX_STROKE,),
+    "ticked": (BOX_STROKE, ((0.15, -0.45), (0.33, -0.15), (0.85, -0.95))),
+    "crossed": (BOX_STROKE, ((0.1, -0.7), (0.66, -0.1)), ((0.65, -0.72), (0.1, -0.1))),
+}
 FONT_TRIAL = 100  # pixels: font size at which the height of capitals is measured
 
 SHEET_COLUMNS = 3
@@ -230,6 +251,8 @@ def scene(seed: int, kind: Kind) -> Scene:
     size = _digit_height(rng, height)
     ruled = rng.random() < RULED_PART
     pitch = size * rng.uniform(*PITCHES)
+    if kind == "signs":
+        size = min(size, DIGIT_HEIGHTS[1])
     if kind != "blank":
         lettered = kind == "hard" and rng.random() < WORDS_PART
         while not any(mark.label for mark in plan.marks):
@@ -375,6 +398,9 @@ def _write_numbers(
         if words:
             start = _write_word(plan, rng, room[0], baseline, size, room[0] + 0.5 * (room[1] - room[0]))
             start += size * rng.uniform(1.5, 2.5)
+        if kind == "signs":
+            row += _write_signed(plan, rng, (start, room[1]), baseline, size, level, row, left_edge)
+            continue
         row += _write_number(plan, rng, kind, (start, room[1]), baseline, size, level, row, boxed, left_edge, box_width)
     if lettered:
         _scatter(plan, rng, size)
@@ -458,6 +484,64 @@ def _write_number(
     return 1
 
 
+def _write_signed(
+    plan: Plan,
+    rng: np.random.Generator,
+    room: tuple[float, float],
+    baseline: float,
+    size: float,
+    level: float,
+    line: int,
+    left_edge: float,
+) -> int:
+    """Writes a number with signs before, within or behind it, if it fits; 1 if it did, else 0."""
+    meant = int(rng.integers(*SIGNED_DIGITS, endpoint=True))
+    before, between = rng.random() < BEFORE_PART, rng.random() < BETWEEN_PART
+    behind = not (before or between) or rng.random() < BEHIND_PART
+    gap_after = int(rng.integers(1, meant)) if between else -1
+    spacing = rng.uniform(SPACINGS[0] + 0.05, 0.5)
+    marks: list[Mark] = []
+
+    def sign(names: Sequence[str]) -> Mark:
+        return _sign(rng, names[int(rng.integers(len(names)))], baseline, size * rng.uniform(*SIGN_HEIGHTS))
+
+    if before:
+        marks.append(sign(SIGNS_BEFORE))
+    for k in range(meant):
+        if k == gap_after:
+            marks.append(sign(SIGNS_BETWEEN))
+        marks.append(_digit(rng, 0.0, baseline, size, level, line))
+    if behind:
+        marks.append(sign(SIGNS_BEHIND))
+    at = 0.0
+    for k, mark in enumerate(marks):
+        marks[k] = _moved(mark, at)
+        at += mark.width + np.clip(spacing + rng.normal() * 0.08, *SPACINGS) * size
+    free = room[1] - room[0] - max(m.x + m.width for m in marks)
+    if free < 0:
+        return 0
+    start = room[0] + free * min(1.0, left_edge + rng.uniform(0, 0.1))
+    plan.marks += [_moved(m, m.x + start) for m in marks]
+    return 1
+
+
+def _sign(rng: np.random.Generator, name: str, baseline: float, size: float) -> Mark:
+    """A sign beside digits `size` pixels high: in some handwriting font that has it, or drawn."""
+    if name in DRAWN_SIGNS:
+        scale, pen = OVERSAMPLING * size, max(2, round(OVERSAMPLING * size * rng.uniform(0.06, 0.14)))
+        strokes = [np.array(s) + rng.normal(0, SIGN_JITTER, (len(s), 2)) for s in DRAWN_SIGNS[name]]
+        canvas = np.zeros((round(2 * scale), round(2 * scale)), np.uint8)
+        points = [np.rint((s * scale + (0.4 * scale, 1.5 * scale)) * 16).astype(np.int32) for s in strokes]
+        cv2.polylines(canvas, points, False, 255, pen, cv2.LINE_AA, 4)
+        x, y, w, h = cv2.boundingRect(canvas)
+        mask = canvas[y : y + h, x : x + w].astype(np.float32) / 255
+        return Mark(mask, 0.0, baseline + (y - 1.5 * scale) / OVERSAMPLING)
+    while True:
+        mask, above = _text(rng, name, size)
+        if mask.size:
+            return Mark(mask, 0.0, baseline - above / OVERSAMPLING)
+
+
 def _rectangle(left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom), (left, top)], float)
 
@@ -474,6 +558,12 @@ def _font_files() -> dict[str, Path]:
 
 def _letters(rng: np.random.Generator, text: str, size: float) -> Floats:
     """A word's ink in some handwriting font, its capitals `size` pixels high on the page. Raises DataError."""
+    return _text(rng, text, size)[0]
+
+
+def _text(rng: np.random.Generator, text: str, size: float) -> tuple[Floats, float]:
+    """The same, and how far above its baseline its top is, in pixels of the mask; an empty mask where the font has no
+    such character."""
     name = sorted(_font_files())[rng.integers(len(_font_files()))]
     _, top, _, bottom = _font(name, FONT_TRIAL).getbbox("H")
     font = _font(name, max(6, round(FONT_TRIAL * OVERSAMPLING * size / (bottom - top))))
@@ -483,7 +573,11 @@ def _letters(rng: np.random.Generator, text: str, size: float) -> Floats:
     ImageDraw.Draw(canvas).text((room - left, room - top), text, fill=255, font=font)
     ink = np.asarray(canvas)
     x, y, w, h = cv2.boundingRect(ink)
-    return ink[y : y + h, x : x + w].astype(np.float32) / 255
+    if any(bytes(font.getmask(c)) == bytes(font.getmask("\uffff")) for c in text):
+        w = 0
+    # Text is drawn from the top of the font's ascent.
+    above = font.getmetrics()[0] - (top - room + y)
+    return ink[y : y + h, x : x + w].astype(np.float32) / 255, float(above)
 
 
 def _write_word(plan: Plan, rng: np.random.Generator, x: float, baseline: float, size: float, end: float) -> float:
@@ -620,7 +714,7 @@ def _colours(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, bool]:
     """Paper and ink as BGR, their contrast, and whether the ink has grain (pencil, chalk)."""
     least = max(LEAST_CONTRAST[kind] * CONTRAST_MARGIN, min(0.6, SMALL_CONTRAST / size))
-    channels = kind != "normal"
+    channels = kind in ("hard", "blank")
     # Thin strokes lose their colour in a JPEG, and chalk is no pen for small writing.
     choice = rng.random() if channels and size >= DIGIT_HEIGHTS[0] else 1.0
     if choice < CHALK_PART:

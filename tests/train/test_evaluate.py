@@ -134,6 +134,13 @@ def test_lines_of_a_tilted_page_find_their_place():
     assert match_lines(page, found) == [["12345678"], ["87654321"]]
 
 
+def test_beside_digits_a_sign_may_be_told_and_be_no_digit():
+    page = replace(page_of("123"), kind="signs")
+    for text, exact in (("123?", 1), ("1?23", 1), ("123", 1), ("1234", 0), ("12?", 0)):
+        assert score(page, reading_of(read_as(text, 0))).exact == exact, text
+    assert score(page_of("123"), reading_of(read_as("123?", 0))).exact == 0
+
+
 def test_blank_pages_count_every_answer():
     blank = replace(page_of("1"), kind="blank", lines=(), digits=())
     result = score(blank, reading_of([("7", (10, 10, 20, 40)), (None, (40, 10, 20, 40))]))

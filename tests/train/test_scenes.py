@@ -7,7 +7,18 @@ import pytest
 from train import scenes
 from train.data import DataError
 from train.fonts import font_files
-from train.scenes import DIGIT_HEIGHTS, LEAST_CONTRAST, LINE_DIGITS, ROTATIONS, Kind, Scene, main, photograph, scene
+from train.scenes import (
+    DIGIT_HEIGHTS,
+    LEAST_CONTRAST,
+    LINE_DIGITS,
+    ROTATIONS,
+    SIGNED_DIGITS,
+    Kind,
+    Scene,
+    main,
+    photograph,
+    scene,
+)
 
 PAGES = 30  # of each kind
 MEASURED = 0.7  # of the contrast a page is made with is left, measured in the picture after blur, noise and JPEG
@@ -151,6 +162,21 @@ def test_hard_pages_show_every_difficulty(pages):
         "touching",
     }
     assert expected <= seen
+
+
+def test_on_pages_of_signs_one_stands_beside_every_number(pages):
+    for page in pages["signs"]:
+        heights = [max(d.box[3] for d in page.digits if d.line == k) for k in range(len(page.lines))]
+        assert all(SIGNED_DIGITS[0] <= len(line) <= SIGNED_DIGITS[1] for line in page.lines)
+        for line, height in enumerate(heights):
+            boxes = [d.box for d in page.digits if d.line == line]
+            near = [
+                (x, y, w, h)
+                for x, y, w, h in page.distractors
+                for left, top, wide, high in boxes
+                if max(x - left - wide, left - x - w) < 1.2 * height and abs(y + h / 2 - top - high / 2) < height
+            ]
+            assert near, (page.seed, page.lines[line])
 
 
 def test_blank_pages_hold_no_digit(pages):
