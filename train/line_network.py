@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -155,14 +155,13 @@ def train(
     path, latest = out / MODEL_NAME, out / "checkpoint" / LATEST_NAME
     latest.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"profile": asdict(profile), "seed": seed, "data": data.checksum, "history": []}
-    first = None if start is None else _started(start)
     if start is not None:
         record["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
     if resume and latest.is_file() and (out / METRICS_NAME).is_file():
         record["history"] = json.loads((out / METRICS_NAME).read_text())["history"]
         model = keras.models.load_model(latest)
-    elif first is not None:
-        model = _compiled(first, profile, START_LEARNING_RATE)
+    elif start is not None:
+        model = _compiled(_started(start), profile, START_LEARNING_RATE)
     else:
         model = _compiled(line_network(), profile, LEARNING_RATE)
     record["parameters"] = int(model.count_params())
@@ -192,25 +191,10 @@ def validation_lines(data: Dataset, count: int) -> Lines:
     return draw_lines(data.validation_images, data.validation_labels, count, [VALIDATION_SEED], "validation")
 
 
-def average(paths: Sequence[Path], out: Path) -> None:
-    """Keeps in `out/lines.keras` the network whose weights are the mean of those of several, which went on from one
-    another: it reads what was never trained on better than any of them (Izmailov et al., "Averaging Weights Leads to
-    Wider Optima and Better Generalization", 2018). Raises train.data.DataError."""
-    from train.model import save
-
-    model = line_network()
-    weights = [_started(path).get_weights() for path in paths]
-    model.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
-    out.mkdir(parents=True, exist_ok=True)
-    save(model, out / MODEL_NAME)
-
-
 def _started(path: Path) -> Any:
     """The network in a file, to go on from. Raises DataError."""
     import keras
 
-    if not path.is_file():
-        raise DataError(f"{path}: no such network; make one with 'python -m train.line_network'")
     model = line_network()
     try:
         model.set_weights(keras.models.load_model(path, compile=False).get_weights())
@@ -292,19 +276,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=seed, default=0, help="of weights and lines (0)")
     parser.add_argument("--resume", action="store_true", help="go on after the last epoch of a stopped run")
     parser.add_argument("--start", type=Path, metavar="NETWORK", help="a lines.keras to go on from, with other lines")
-    parser.add_argument(
-        "--average", type=Path, nargs="+", metavar="NETWORK", help="no training: the mean of such networks' weights"
-    )
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of lines.keras (models)")
     options = parser.parse_args(argv)
     profile = PROFILES["quick" if options.quick else "full"]
     if options.epochs:
         profile = replace(profile, epochs=options.epochs)
     try:
-        if options.average:
-            tensorflow()
-            average(options.average, options.out)
-            return 0
+        if options.start is not None and not options.start.is_file():
+            raise DataError(f"{options.start}: no such network to go on from")
         train(profile, options.out, seed=options.seed, resume=options.resume, start=options.start)
     except EdgeDigitsError as error:
         print(f"train.line_network: {error}", file=sys.stderr)
