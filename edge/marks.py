@@ -80,7 +80,7 @@ def raised(boxes: Floats, rings: Bools) -> Bools:
 def is_empty_box(mask: Image) -> bool:
     """Whether what looks like a 0 has straight sides and sharp corners: a box to tick. mask: uint8 (h, w), its ink."""
     ink = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
-    # The hull of the outlines is that of all the pixels, found in a tenth of the time.
+    # The hull of the outlines is that of all the pixels, found in a third of the time.
     outlines, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not outlines:
         return False

@@ -131,7 +131,7 @@ def _floor(cells: Image) -> Image:
 
 
 def _median(levels: Image) -> float:
-    """The median of grey levels: counting them is ten times as fast as sorting."""
+    """The median of grey levels: counting them takes a third of the time of sorting."""
     counts = np.cumsum(np.bincount(levels.ravel(), minlength=256))
     low, high = np.searchsorted(counts, ((levels.size - 1) // 2, levels.size // 2), side="right").tolist()
     return float((low + high) / 2)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from edge.arguments import Parser, count, seed
 from edge.errors import EdgeDigitsError
 from edge.reader import DigitReader
+from edge.reading import REFUSED as REFUSED_TEXT
 from edge.reading import Box, Reading
 from train.data import DataError
 from train.photos import PACKAGES, photos
@@ -138,7 +139,7 @@ def score(page: Scene, reading: Reading, seconds: float = 0.0) -> PageScore:
     right = sum(page.digits[i].label == reading.digits[j].label for i, j in matched.items())
     texts = match_lines(page, reading)
     if page.kind == "signs":  # a sign is none of the digits, and may be told
-        texts = [[text.replace("?", "") for text in there] for there in texts]
+        texts = [[text.replace(REFUSED_TEXT, "") for text in there] for there in texts]
     exact = [text in there for text, there in zip(page.lines, texts, strict=True)]
     return PageScore(
         page.seed,

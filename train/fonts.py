@@ -15,6 +15,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import ImageFont
+
 from edge.arguments import Parser
 from train.data import DATA_FOLDER, DataError
 
@@ -48,6 +50,12 @@ def font_files(split: str, folder: Path = FONTS_FOLDER, *, say: Callable[[str], 
     """The WOFF file of each family of a split; those that are missing are fetched first. Raises DataError."""
     fetch_fonts(folder, say=say)
     return {family.name: folder / f"{family.name}.woff" for family in families(split)}
+
+
+def lacks(font: ImageFont.FreeTypeFont, character: str) -> bool:
+    """Whether a font draws a character as it draws one that does not exist."""
+    mask = font.getmask(character)
+    return mask.getbbox() is None or bytes(mask) == bytes(font.getmask("\uffff"))
 
 
 def fetch_fonts(folder: Path = FONTS_FOLDER, *, say: Callable[[str], None] | None = None) -> None:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from edge.classifier import Classifier
 from edge.preprocess import to_glyph
 from edge.segment import Region
-from train.fonts import font_files
+from train.fonts import font_files, lacks
 
 Glyph = NDArray[np.uint8]
 Glyphs = NDArray[np.uint8]
@@ -31,7 +31,7 @@ REFUSED_DIGITS = 0.01  # of the digits: where the second figure of the benchmark
 
 def drawn_text(text: str, font: ImageFont.FreeTypeFont) -> Glyph | None:
     """The glyph, uint8 (28, 28), of a text in a font; None where the font lacks a character of it."""
-    if any(_lacks(font, character) for character in text):
+    if any(lacks(font, character) for character in text):
         return None
     side = ROOM * FONT_SIZE
     canvas = Image.new("L", (side, side))
@@ -59,12 +59,6 @@ def printed_fonts() -> list[ImageFont.FreeTypeFont]:
         *(f"STIXGeneral{style}" for style in ("", "Bol", "Italic", "BolIta")),
     ]
     return opened(folder / f"{name}.ttf" for name in names)
-
-
-def _lacks(font: ImageFont.FreeTypeFont, character: str) -> bool:
-    """Whether a font draws a character as it draws one that does not exist."""
-    mask = font.getmask(character)
-    return mask.getbbox() is None or bytes(mask) == bytes(font.getmask("\uffff"))
 
 
 # The benchmark ------------------------------------------------------------------------------------------------------

@@ -49,9 +49,9 @@ LEAST_PITCH = 0.24  # of DIGIT_HEIGHT: the middles of two digits are no nearer
 WORD_PART = 0.25  # of the lines hold words, or symbols
 ONLY_WORDS_PART = 0.06  # and so many nothing else
 SYMBOL_PART = 0.08
-SIGNS_PART = 0.3  # of the lines hold drawn signs: before the digits, behind them
-SIGN_AT_END = 0.5  # and between so many of them
-SIGN_BETWEEN = 0.2
+SIGNS_PART = 0.3  # of the lines hold drawn signs:
+SIGN_AT_END, SIGN_BETWEEN = 0.5, 0.2  # of those before the digits, as many behind them; and in so many of the gaps
+SIGNS = (*FORMS, *COMMON, *MARKS)
 SIGN_GAP = (0.08, 0.6)  # of the digits' size: between a sign and the digit beside it
 SIGN_HEIGHTS = (0.8, 1.15)  # of its height beside the line's digits
 SIGN_OFF = 0.05  # of the digits' size, standard deviation of its height above the line
@@ -158,12 +158,12 @@ class _Line:
         """The image, uint8 (LINE_HEIGHT, TRAIN_WIDTH), and its digits."""
         rng = self.rng
         only_words = rng.random() < ONLY_WORDS_PART
-        self.signs = rng.random() < SIGNS_PART
+        signs = rng.random() < SIGNS_PART
         x = rng.uniform(-0.5, 2.5) * self.size
         if only_words or rng.random() < WORD_PART / 2:
             x = self._word(x)
         if not only_words:
-            x = self._digits(x)
+            x = self._digits(x, signs=signs)
         if only_words or rng.random() < WORD_PART / 2:
             near = not only_words and rng.random() < UNIT_PART
             self._word(x + rng.uniform(*(UNIT_GAP if near else (0.5, 1.5))) * self.size)
@@ -176,15 +176,15 @@ class _Line:
         self._rules()
         return self._photographed(), self.placed
 
-    def _digits(self, x: float) -> float:
-        """Writes digits from x on; says where they end."""
+    def _digits(self, x: float, *, signs: bool) -> float:
+        """Writes digits from x on, with or without signs; says where they end."""
         rng = self.rng
         meant = int(rng.integers(1, MOST_DIGITS, endpoint=True)) if rng.random() < FEW_PART else MOST_DIGITS
         sociable = rng.random() < TOUCHING_LINES
         cells = rng.random() < CELLS_PART
         framed = not cells and rng.random() < FRAME_PART
         pitch = self.size * rng.uniform(1.0, 1.6)
-        if self.signs and rng.random() < SIGN_AT_END:
+        if signs and rng.random() < SIGN_AT_END:
             x = self._sign(x)
         first, before, at = x, None, x
         top = bottom = self.middle
@@ -193,16 +193,16 @@ class _Line:
             index = int(rng.integers(len(self.digits)))
             mask = self._digit(self.digits[index])
             if self.labels[index] == 0 and rng.random() < SLASHED_PART:
-                mask = self._slashed(mask)
+                self._slash(mask)
             height, width = mask.shape
             y = self.middle + self.slope * (at - self.width / 2) + self.size / 2 - height
             y = round(y + rng.normal() * BASELINE * self.size)
             if cells:
                 at = first + k * pitch + (pitch - width) * rng.uniform(0.2, 0.8)
+            elif before is not None and signs and rng.random() < SIGN_BETWEEN:
+                at = self._sign(before[1] + before[0].shape[1] + rng.uniform(*SIGN_GAP) * self.size)
             elif before is not None:
                 at = self._next(before, mask, y, sociable)
-                if self.signs and rng.random() < SIGN_BETWEEN:
-                    at = self._sign(before[1] + before[0].shape[1] + rng.uniform(*SIGN_GAP) * self.size)
             left = round(at)
             if left > self.width - 4:
                 break
@@ -218,7 +218,7 @@ class _Line:
         elif framed:
             room = self.size * rng.uniform(0.1, 0.5)
             self._cells(first - room, end - first + 2 * room, 1, top, bottom)
-        if self.signs and rng.random() < SIGN_AT_END:
+        if signs and rng.random() < SIGN_AT_END:
             end = self._sign(end + rng.uniform(*SIGN_GAP) * self.size)
         if rng.random() < SYMBOL_PART:
             end = self._word(end + rng.uniform(0.1, 0.6) * self.size, symbols=True)
@@ -282,7 +282,7 @@ class _Line:
     def _sign(self, x: float) -> float:
         """Draws a sign, or a mark such as stands between digits; says where a digit may follow."""
         rng = self.rng
-        sign = drawn_sign(rng, _SIGNS)
+        sign = drawn_sign(rng, SIGNS)
         scale = self.size * rng.uniform(*SIGN_HEIGHTS) / SIGN_SIZE
         size = tuple(max(1, round(side * scale)) for side in sign.ink.shape[::-1])
         mask = np.asarray(cv2.resize(sign.ink, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -290,16 +290,14 @@ class _Line:
         self._lay(mask, round(x), round(foot) - mask.shape[0])
         return x + mask.shape[1] + rng.uniform(*SIGN_GAP) * self.size
 
-    def _slashed(self, zero: Image) -> Image:
-        """A 0 with a stroke through it, from the lower left to the upper right."""
+    def _slash(self, zero: Image) -> None:
+        """Draws a stroke through a 0, from the lower left to the upper right."""
         rng = self.rng
         height, width = zero.shape
-        ends = rng.uniform(-0.05, 0.25, 4) * (width, height, -width, -height) + (0, 0, width - 1, height - 1)
-        points = np.rint(ends * 16).astype(np.int32)
+        left, top, right, bottom = rng.uniform(-0.05, 0.25, 4) * (width, height, width, height)  # from each side
+        ends = np.array([(left, height - 1 - bottom), (width - 1 - right, top)])
         pen = max(1, round(self.size * rng.uniform(0.05, 0.13)))
-        zero = np.ascontiguousarray(zero)
-        cv2.line(zero, (int(points[0]), int(points[3])), (int(points[2]), int(points[1])), 255, pen, cv2.LINE_AA, 4)
-        return zero
+        cv2.polylines(zero, [np.rint(ends * 16).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 4)
 
     def _ring(self) -> None:
         """A ring around some of the digits, as the hand draws it: not round, not closed, not always clear of them."""
@@ -460,9 +458,6 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> Flo
     small = (max(2, int(shape[0] / cell) + 1), max(2, int(shape[1] / cell) + 1))
     field = rng.standard_normal(small, dtype=np.float32)
     return np.asarray(cv2.resize(field, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-_SIGNS = (*FORMS, *COMMON, *MARKS)
 
 
 # Words --------------------------------------------------------------------------------------------------------------

@@ -155,13 +155,14 @@ def train(
     path, latest = out / MODEL_NAME, out / "checkpoint" / LATEST_NAME
     latest.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"profile": asdict(profile), "seed": seed, "data": data.checksum, "history": []}
+    first = None if start is None else _started(start)
     if start is not None:
         record["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
     if resume and latest.is_file() and (out / METRICS_NAME).is_file():
         record["history"] = json.loads((out / METRICS_NAME).read_text())["history"]
         model = keras.models.load_model(latest)
-    elif start is not None:
-        model = _compiled(_started(start), profile, START_LEARNING_RATE)
+    elif first is not None:
+        model = _compiled(first, profile, START_LEARNING_RATE)
     else:
         model = _compiled(line_network(), profile, LEARNING_RATE)
     record["parameters"] = int(model.count_params())
@@ -195,6 +196,8 @@ def _started(path: Path) -> Any:
     """The network in a file, to go on from. Raises DataError."""
     import keras
 
+    if not path.is_file():
+        raise DataError(f"{path}: no such network to go on from")
     model = line_network()
     try:
         model.set_weights(keras.models.load_model(path, compile=False).get_weights())
@@ -282,8 +285,6 @@ def main(argv: list[str] | None = None) -> int:
     if options.epochs:
         profile = replace(profile, epochs=options.epochs)
     try:
-        if options.start is not None and not options.start.is_file():
-            raise DataError(f"{options.start}: no such network to go on from")
         train(profile, options.out, seed=options.seed, resume=options.resume, start=options.start)
     except EdgeDigitsError as error:
         print(f"train.line_network: {error}", file=sys.stderr)

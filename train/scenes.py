@@ -24,7 +24,7 @@ from PIL import ImageDraw, ImageFont
 
 from edge.arguments import Parser, count, seed
 from train.data import DATA_FOLDER, DataError, fetch_mnist, read_idx
-from train.fonts import font_files
+from train.fonts import font_files, lacks
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -536,10 +536,8 @@ def _sign(rng: np.random.Generator, name: str, baseline: float, size: float) -> 
         x, y, w, h = cv2.boundingRect(canvas)
         mask = canvas[y : y + h, x : x + w].astype(np.float32) / 255
         return Mark(mask, 0.0, baseline + (y - 1.5 * scale) / OVERSAMPLING)
-    while True:
-        mask, above = _text(rng, name, size)
-        if mask.size:
-            return Mark(mask, 0.0, baseline - above / OVERSAMPLING)
+    mask, above = _letters(rng, name, size)
+    return Mark(mask, 0.0, baseline - above / OVERSAMPLING)
 
 
 def _rectangle(left: float, top: float, right: float, bottom: float) -> NDArray[np.float64]:
@@ -556,15 +554,13 @@ def _font_files() -> dict[str, Path]:
     return font_files("test")
 
 
-def _letters(rng: np.random.Generator, text: str, size: float) -> Floats:
-    """A word's ink in some handwriting font, its capitals `size` pixels high on the page. Raises DataError."""
-    return _text(rng, text, size)[0]
-
-
-def _text(rng: np.random.Generator, text: str, size: float) -> tuple[Floats, float]:
-    """The same, and how far above its baseline its top is, in pixels of the mask; an empty mask where the font has no
-    such character."""
-    name = sorted(_font_files())[rng.integers(len(_font_files()))]
+def _letters(rng: np.random.Generator, text: str, size: float) -> tuple[Floats, float]:
+    """A text's ink in some handwriting font that has its characters, capitals `size` pixels high on the page; and how
+    far above the text's baseline its top is, in pixels of the mask. Raises DataError."""
+    names = sorted(_font_files())
+    name = names[rng.integers(len(names))]
+    while any(lacks(_font(name, FONT_TRIAL), character) for character in text):
+        name = names[rng.integers(len(names))]
     _, top, _, bottom = _font(name, FONT_TRIAL).getbbox("H")
     font = _font(name, max(6, round(FONT_TRIAL * OVERSAMPLING * size / (bottom - top))))
     left, top, right, bottom = font.getbbox(text)
@@ -573,8 +569,6 @@ def _text(rng: np.random.Generator, text: str, size: float) -> tuple[Floats, flo
     ImageDraw.Draw(canvas).text((room - left, room - top), text, fill=255, font=font)
     ink = np.asarray(canvas)
     x, y, w, h = cv2.boundingRect(ink)
-    if any(bytes(font.getmask(c)) == bytes(font.getmask("\uffff")) for c in text):
-        w = 0
     # Text is drawn from the top of the font's ascent.
     above = font.getmetrics()[0] - (top - room + y)
     return ink[y : y + h, x : x + w].astype(np.float32) / 255, float(above)
@@ -587,7 +581,7 @@ def _write_word(plan: Plan, rng: np.random.Generator, x: float, baseline: float,
     else:
         letters = "".join(rng.choice(list(LETTERS), int(rng.integers(2, 8))))
     size *= rng.uniform(0.7, 1.0)
-    mask = _letters(rng, letters, size)
+    mask, _ = _letters(rng, letters, size)
     mark = Mark(mask, x, baseline - mask.shape[0] / OVERSAMPLING)
     if x + mark.width > end:
         return x
@@ -598,7 +592,7 @@ def _write_word(plan: Plan, rng: np.random.Generator, x: float, baseline: float,
 def _scatter(plan: Plan, rng: np.random.Generator, size: float) -> None:
     """A few letters where nothing is written yet."""
     for _ in range(int(rng.integers(0, 6))):
-        mask = _letters(rng, str(rng.choice(list(LETTERS))), size * rng.uniform(0.7, 1.1))
+        mask, _ = _letters(rng, str(rng.choice(list(LETTERS))), size * rng.uniform(0.7, 1.1))
         y = rng.uniform(-0.5, 0.4) * plan.height
         room = plan.room(y, y + mask.shape[0] / OVERSAMPLING)
         if room is None or room[1] - room[0] < mask.shape[1]:

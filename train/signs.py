@@ -12,14 +12,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from train.strokes import POINT_FIVE, smooth
+from train.strokes import POINT_FIVE, Points, traced
 
 Image = NDArray[np.uint8]
-Points = tuple[tuple[float, float], ...]
 Strokes = tuple[tuple[str, Points], ...]
 
 SIGN_SIZE = 64  # pixels: height of a sign as high as a digit
-JITTER = 0.035  # of the box, standard deviation of each control point
 SLANT = 0.15  # of the height, standard deviation
 STRETCH = 0.15  # standard deviation of the logarithm of width over height
 PEN = (0.06, 0.17)  # of the height
@@ -58,8 +56,7 @@ class Form(NamedTuple):
 
 FORMS: dict[str, Form] = {
     "%": Form(
-        0.85,
-        1.0, 0,
+        0.85, 1.0, 0,
         (
             (_ring(0.18, 0.2, 0.16, 0.17), ("-", ((0.85, 0), (0.15, 1))), _ring(0.82, 0.8, 0.16, 0.17)),
             (_ring(0.15, 0.27, 0.13, 0.14), ("-", ((0.95, 0), (0.05, 1))), _ring(0.85, 0.75, 0.13, 0.14)),
@@ -72,8 +69,7 @@ FORMS: dict[str, Form] = {
         ),
     ),
     "$": Form(
-        0.6,
-        1.15, -0.08,
+        0.6, 1.15, -0.08,
         (
             (_S, ("-", ((0.5, 0), (0.5, 1)))),
             (_S, ("-", ((0.6, -0.02), (0.42, 1.02)))),
@@ -82,16 +78,14 @@ FORMS: dict[str, Form] = {
         ),
     ),
     "€": Form(
-        0.75,
-        1.0, 0,
+        0.75, 1.0, 0,
         (
             (_C, ("-", ((0, 0.4), (0.75, 0.39))), ("-", ((0, 0.6), (0.7, 0.59)))),
             (_C, ("-", ((0.02, 0.45), (0.85, 0.4))), ("-", ((0.02, 0.62), (0.7, 0.58)))),
         ),
     ),
     "£": Form(
-        0.7,
-        1.0, 0,
+        0.7, 1.0, 0,
         (
             (
                 ("~", ((0.92, 0.16), (0.65, 0), (0.38, 0.2), (0.42, 0.6), (0.08, 0.98))),
@@ -103,8 +97,7 @@ FORMS: dict[str, Form] = {
     "¥": Form(0.75, 1.0, 0, ((("-", ((0, 0), (0.5, 0.45), (1, 0))), ("-", ((0.5, 0.45), (0.48, 1))),
                        ("-", ((0.1, 0.55), (0.9, 0.53))), ("-", ((0.1, 0.72), (0.9, 0.7)))),)),
     "#": Form(
-        0.85,
-        0.95, 0.02,
+        0.85, 0.95, 0.02,
         (
             (("-", ((0.38, 0), (0.25, 1))), ("-", ((0.78, 0), (0.65, 1))), ("-", ((0.02, 0.33), (1, 0.3))),
              ("-", ((0, 0.7), (0.96, 0.67)))),
@@ -113,8 +106,7 @@ FORMS: dict[str, Form] = {
         ),
     ),
     "×": Form(
-        0.95,
-        0.55, 0.2,
+        0.95, 0.55, 0.2,
         (
             (("-", ((0, 0), (1, 1))), ("-", ((1, 0), (0, 1)))),
             (("~", ((0, 0.05), (0.25, 0.1), (0.75, 0.9), (1, 0.95))), ("-", ((0.95, 0), (0.05, 1)))),
@@ -125,8 +117,7 @@ FORMS: dict[str, Form] = {
                                ("-", ((0.48, 0.9), (0.52, 0.92)))),)),
     "=": Form(1.4, 0.35, 0.3, ((("-", ((0, 0.1), (1, 0.05))), ("-", ((0, 0.95), (1, 0.9)))),)),
     "✓": Form(
-        0.75,
-        1.0, 0,
+        0.75, 1.0, 0,
         (
             (("-", ((0, 0.6), (0.32, 1), (1, 0))),),
             (("~", ((0, 0.55), (0.15, 0.75), (0.28, 1))), ("~", ((0.28, 1), (0.5, 0.5), (1, 0)))),
@@ -135,8 +126,7 @@ FORMS: dict[str, Form] = {
         ),
     ),
     "√": Form(
-        1.3,
-        1.15, -0.02,
+        1.3, 1.15, -0.02,
         (
             (("-", ((0, 0.65), (0.1, 0.58), (0.26, 1), (0.45, 0), (1, 0.01))),),
             (("-", ((0, 0.6), (0.08, 0.55), (0.22, 1), (0.32, 0.02), (1, 0))), ("-", ((1, 0), (1, 0.1)))),
@@ -144,16 +134,14 @@ FORMS: dict[str, Form] = {
     ),
     "☐": Form(1.0, 0.8, 0.05, ((_BOX,),)),
     "☑": Form(
-        1.0,
-        0.85, 0.05,
+        1.0, 0.85, 0.05,
         (
             (_BOX, ("-", ((0.2, 0.5), (0.42, 0.85), (0.95, -0.1)))),
             (_BOX, ("-", ((0.2, 0.55), (0.42, 0.82), (0.8, 0.2)))),
         ),
     ),
     "☒": Form(
-        1.0,
-        0.85, 0.05,
+        1.0, 0.85, 0.05,
         (
             (_BOX, ("-", ((0.15, 0.15), (0.85, 0.85))), ("-", ((0.85, 0.15), (0.15, 0.85)))),
             (_BOX, ("-", ((-0.05, 0), (1.05, 1))), ("-", ((1.05, -0.05), (-0.05, 1.05)))),
@@ -162,8 +150,7 @@ FORMS: dict[str, Form] = {
     "→": Form(1.5, 0.45, 0.25, ((("-", ((0, 0.5), (1, 0.5))), ("-", ((0.7, 0), (1, 0.5), (0.72, 1)))),)),
     "←": Form(1.5, 0.45, 0.25, ((("-", ((1, 0.5), (0, 0.5))), ("-", ((0.3, 0), (0, 0.5), (0.28, 1)))),)),
     "&": Form(
-        0.85,
-        1.0, 0,
+        0.85, 1.0, 0,
         (
             (("~", ((1, 0.98), (0.6, 0.6), (0.25, 0.2), (0.45, 0), (0.62, 0.2), (0.2, 0.55), (0.05, 0.82), (0.35, 1),
                     (0.75, 0.8), (0.95, 0.55))),),
@@ -195,8 +182,8 @@ class Sign(NamedTuple):
     """Of a digit's height: so far above the line its foot is."""
 
 
-def drawn_sign(rng: np.random.Generator, names: Sequence[str] = tuple(FORMS)) -> Sign:
-    """One sign, of FORMS or MARKS, in some way it is written, with some pen."""
+def drawn_sign(rng: np.random.Generator, names: Sequence[str]) -> Sign:
+    """One of the signs named, of FORMS or MARKS, in some way it is written, with some pen."""
     name = names[int(rng.integers(len(names)))]
     form = FORMS.get(name) or MARKS[name]
     height = SIGN_SIZE * SUPERSAMPLING * form.height
@@ -205,9 +192,8 @@ def drawn_sign(rng: np.random.Generator, names: Sequence[str] = tuple(FORMS)) ->
     slant = rng.normal(0, SLANT)
     room = SIGN_SIZE * SUPERSAMPLING
     strokes = []
-    for kind, points in form.ways[int(rng.integers(len(form.ways)))]:
-        at = np.asarray(points, np.float64) + rng.normal(0, JITTER, (len(points), 2))
-        at = (smooth(at) if kind == "~" else at) * (width, height)
+    for at in traced(form.ways[int(rng.integers(len(form.ways)))], rng):
+        at *= (width, height)
         at[:, 0] -= slant * (at[:, 1] - height / 2)
         strokes.append(np.rint((at + room / 2) * POINT_FIVE).astype(np.int32))
     canvas = np.zeros((int(height) + room, int(width) + room), np.uint8)

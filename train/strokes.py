@@ -4,6 +4,8 @@ A 1 with a long flag and a foot, a crossed 7, a 6 with a wide hook. Each form is
 points in a unit box (x to the right, y down); every drawing moves the points and the pen a little.
 """
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -115,13 +117,18 @@ def draw(form: tuple[tuple[str, Points], ...], rng: np.random.Generator) -> NDAr
     width = height * rng.uniform(*WIDTH)
     pen = max(2, round(rng.uniform(*PEN) * SUPERSAMPLING))
     canvas = np.zeros((height + 8 * SUPERSAMPLING, height + 8 * SUPERSAMPLING), np.uint8)
-    for kind, points in form:
-        at = np.asarray(points) + rng.normal(0, JITTER, (len(points), 2))
-        at = smooth(at) if kind == "~" else at
+    for at in traced(form, rng):
         pixels = at * (width, height) + 4 * SUPERSAMPLING
         cv2.polylines(canvas, [np.rint(pixels * POINT_FIVE).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 5)
     x, y, w, h = cv2.boundingRect(canvas)
     return to_glyph(Region(x, y, w, h, canvas[y : y + h, x : x + w]))
+
+
+def traced(form: tuple[tuple[str, Points], ...], rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
+    """The strokes of a form, each (points, 2) about its unit box, as a hand draws them this time."""
+    for kind, points in form:
+        at = np.asarray(points, np.float64) + rng.normal(0, JITTER, (len(points), 2))
+        yield smooth(at) if kind == "~" else at
 
 
 def smooth(points: NDArray[np.float64]) -> NDArray[np.float64]:

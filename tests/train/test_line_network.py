@@ -1,5 +1,6 @@
 """The line network learns, goes on where it stopped, and becomes a file that both runtimes run."""
 
+import hashlib
 import json
 import re
 import subprocess
@@ -47,6 +48,21 @@ def test_training_goes_on_after_the_last_epoch_and_learns(trained) -> None:
     history = json.loads((out / "lines.json").read_text())["history"]
     assert len(history) == 2
     assert history[1]["loss"] < history[0]["loss"]
+
+
+def test_another_training_goes_on_from_a_network(trained, tmp_path: Path) -> None:
+    first = trained[0] / "lines.keras"
+    done = run("train.line_network", "--quick", "--epochs", 1, "--start", first, "--seed", 1, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "lines.json").read_text())
+    assert record["start"] == hashlib.sha256(first.read_bytes()).hexdigest()
+    assert record["history"][0]["loss"] < json.loads((trained[0] / "lines.json").read_text())["history"][0]["loss"]
+
+
+def test_without_the_network_to_go_on_from_it_says_so(tmp_path: Path) -> None:
+    done = run("train.line_network", "--quick", "--start", tmp_path / "none.keras", "--out", tmp_path)
+    assert done.returncode == 1
+    assert "no such network" in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
 def test_the_converted_file_says_what_it_is_and_runs_on_both_runtimes(trained) -> None:

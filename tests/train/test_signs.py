@@ -12,7 +12,7 @@ from train.signs import FORMS, MARKS, SIGN_SIZE, drawn_sign
 SEED = 4
 TIMES = 12  # each sign is drawn
 INK = 127  # grey levels
-OFF = 0.45  # of a sign's height: pen and jitter
+OFF = 0.45  # of a digit's height: pen and jitter
 
 
 @pytest.mark.parametrize("name", [*FORMS, *MARKS])
