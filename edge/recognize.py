@@ -34,8 +34,11 @@ SURE = 0.9  # confidence at which a region of usual proportions is a digit, and 
 DOUBT = 0.98  # confidence below which the line network is asked, where there is one
 WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
-UNLIKELY = 0.1  # confidence below which a glyph is no digit by itself
-NOT_SEEN = 0.5  # times the confidence of a region in which the line network sees no digit
+UNLIKELY = 0.35  # confidence below which a glyph is no digit by itself
+NOT_SEEN = 0.05  # times the confidence of a region in doubt in which the line network sees no digit
+NOT_ASKED = 0.5  # the same where there are too many to be asked
+LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
+WORD_GAP = 0.15  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
@@ -186,8 +189,8 @@ def _looked_at(
     bar = values[int(BAR_LABEL)]
     doubtful = [c for c in wholes if _is_doubtful(c, DOUBT)]
     if len(doubtful) > MOST_LOOKED_AT:
-        unseen = {id(c) for c in doubtful}
-        return [replace(c, shares=c.shares * NOT_SEEN) if id(c) in unseen else c for c in wholes]
+        in_doubt = {id(c) for c in doubtful}
+        return [replace(c, shares=c.shares * NOT_ASKED) if id(c) in in_doubt else c for c in wholes]
     looked_at = (wholes if everything else _in_whole_lines(doubtful, wholes))[:MOST_LOOKED_AT]
     if not looked_at:
         return wholes
@@ -201,6 +204,7 @@ def _looked_at(
     parts = {k for digit in seen for k in digit.parts}
     chosen = {id(c) for c in looked_at}
     found = [c for c in wholes if id(c) not in chosen]
+    unseen: list[Candidate] = []
     for k, whole in enumerate(looked_at):
         digits = held.get(k, [])
         if not digits:
@@ -208,20 +212,35 @@ def _looked_at(
                 continue  # a piece of a digit, or what is left of a line
             if k in around:
                 found.append(replace(whole, refused=True))
-            elif _is_doubtful(whole, DOUBT):
-                found.append(replace(whole, shares=whole.shares * NOT_SEEN))
             else:
-                found.append(whole)
+                unseen.append(whole)
             continue
         shares = [_as_labels(digit.digit, values, len(whole.shares)) for digit in digits]
         if len(digits) > 1:
-            found += _pieces(whole, digits, shares, candidate)
+            pieces = _pieces(whole, digits, shares, candidate)
+            least = LEAST_OF_TWO if len(pieces) == 2 else LEAST_OF_MORE
+            is_word = len(pieces) > 1 and min(piece.confidence for piece in pieces) < least
+            found += [replace(whole, refused=True)] if is_word else pieces
             continue
         fallen = [looked_at[part].region for part in digits[0].parts]
         if fallen:
             whole = candidate(_joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
-    return found
+    return found + _unseen(unseen)
+
+
+def _unseen(wholes: list[Candidate]) -> list[Candidate]:
+    """What could be digits where the line network sees none: hardly, where there is a doubt, nor where what is right
+    beside them is none either, as in a word."""
+    doubtful = np.array([_is_doubtful(c, DOUBT) for c in wholes], np.bool_)
+    if not doubtful.any():
+        return wholes
+    boxes = boxes_of(wholes)
+    among = boxes[doubtful]
+    return [
+        replace(c, shares=c.shares * NOT_SEEN) if unsure or _are_beside(box, among, WORD_GAP).any() else c
+        for c, box, unsure in zip(wholes, boxes, doubtful.tolist(), strict=True)
+    ]
 
 
 def _at_home(digit: Seen, looked_at: list[Candidate]) -> Seen:
@@ -326,14 +345,17 @@ def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candida
     return found
 
 
-def _are_beside(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """bool (n,): which boxes, (n, 4) as x, y, width, height, are next to this one, (4,), in a line; itself as well."""
+def _are_beside(box: NDArray[np.float64], boxes: NDArray[np.float64], most: float = BESIDE_GAP) -> NDArray[np.bool_]:
+    """bool (n,): which boxes, (n, 4) as x, y, width, height, are next to this one, (4,), in a line; itself as well.
+
+    most: heights between two, at most.
+    """
     x, y, width, height = box.tolist()
     left, top, widths, heights = boxes.T
     higher, lower = np.maximum(heights, height), np.minimum(heights, height)
     gap = np.maximum(left, x) - np.minimum(left + widths, x + width)
     common = np.minimum(top + heights, y + height) - np.maximum(top, y)
-    beside = (gap <= BESIDE_GAP * higher) & (common >= BESIDE_COMMON * lower) & (higher <= BESIDE_RATIO * lower)
+    beside = (gap <= most * higher) & (common >= BESIDE_COMMON * lower) & (higher <= BESIDE_RATIO * lower)
     return np.asarray(beside, np.bool_)
 
 
@@ -441,8 +463,8 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
 def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, bar: int | None) -> list[Candidate]:
     """The candidates with those drawn in strokes so wide that they were first taken for paper.
 
-    A shadow is as dark and wide. What sets it apart: it is no digit, or there is writing in it, and not bars alone,
-    which the edges of such a stroke are.
+    A shadow is as dark and wide. What sets it apart: it is no digit, or there is writing in it, bars not counted, which
+    the edges of such a stroke are, nor a single digit, which its corner may look like.
 
     bar: index of the label of the digit that is but a bar, None where there is no such label.
     """
@@ -451,7 +473,7 @@ def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, 
             continue
         inside = [k for k in found if lies_in(k.region, other.region)]
         written = [k for k in inside if k.is_digit(WIDE_SURE) and k.region.height < WRITTEN * other.region.height]
-        if len(written) > 1 and any(k.label != bar for k in written):
+        if sum(k.label != bar for k in written) > 1:
             continue
         same = [k for k in inside if _share(k.region, other.region) > WIDE_SAME]
         if other.label != bar:  # a bar the closer look tells as well

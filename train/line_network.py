@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -192,12 +192,25 @@ def validation_lines(data: Dataset, count: int) -> Lines:
     return draw_lines(data.validation_images, data.validation_labels, count, [VALIDATION_SEED], "validation")
 
 
+def average(paths: Sequence[Path], out: Path) -> None:
+    """Keeps in `out/lines.keras` the network whose weights are the mean of those of several, which went on from one
+    another: it reads what was never trained on better than any of them (Izmailov et al., "Averaging Weights Leads to
+    Wider Optima and Better Generalization", 2018). Raises train.data.DataError."""
+    from train.model import save
+
+    model = line_network()
+    weights = [_started(path).get_weights() for path in paths]
+    model.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
+    out.mkdir(parents=True, exist_ok=True)
+    save(model, out / MODEL_NAME)
+
+
 def _started(path: Path) -> Any:
     """The network in a file, to go on from. Raises DataError."""
     import keras
 
     if not path.is_file():
-        raise DataError(f"{path}: no such network to go on from")
+        raise DataError(f"{path}: no such network; make one with 'python -m train.line_network'")
     model = line_network()
     try:
         model.set_weights(keras.models.load_model(path, compile=False).get_weights())
@@ -279,12 +292,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=seed, default=0, help="of weights and lines (0)")
     parser.add_argument("--resume", action="store_true", help="go on after the last epoch of a stopped run")
     parser.add_argument("--start", type=Path, metavar="NETWORK", help="a lines.keras to go on from, with other lines")
+    parser.add_argument(
+        "--average", type=Path, nargs="+", metavar="NETWORK", help="no training: the mean of such networks' weights"
+    )
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of lines.keras (models)")
     options = parser.parse_args(argv)
     profile = PROFILES["quick" if options.quick else "full"]
     if options.epochs:
         profile = replace(profile, epochs=options.epochs)
     try:
+        if options.average:
+            tensorflow()
+            average(options.average, options.out)
+            return 0
         train(profile, options.out, seed=options.seed, resume=options.resume, start=options.start)
     except EdgeDigitsError as error:
         print(f"train.line_network: {error}", file=sys.stderr)

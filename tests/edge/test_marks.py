@@ -190,3 +190,51 @@ def test_a_bar_passes_its_line_where_it_is_longer_at_both_ends() -> None:
 def test_a_bracket_beside_a_bracket_is_judged_by_the_digits() -> None:
     boxes = np.array([(0, 0, 30, 50), (40, -8, 10, 66), (60, -8, 10, 66), (80, 0, 30, 50)], float)
     assert passing(boxes, np.array([False, True, True, False])).tolist() == [False, True, True, False]
+
+
+def ring(x: float, y: float, across: float, down: float) -> np.ndarray:
+    angles = np.linspace(0, 2.1 * np.pi, 24)
+    return np.stack([x + across * np.cos(angles), y + down * np.sin(angles)], axis=1)
+
+
+def signs(x: float) -> dict[str, list[np.ndarray]]:
+    """Strokes of signs as hands draw them, as high as the digits, from x on."""
+    h, top = HEIGHT, FOOT - HEIGHT
+    wave = np.linspace(0, 1, 30)
+    box = np.array([(x, top + 8), (x + 33, top + 7), (x + 34, FOOT - 3), (x + 1, FOOT - 2), (x, top + 7)])
+    return {
+        "per cent": [
+            ring(x + 6, top + 0.22 * h, 6, 7),
+            np.array([(x + 28, top), (x + 5, FOOT)]),
+            ring(x + 27, FOOT - 0.2 * h, 6, 7),
+        ],
+        "dollar": [
+            np.stack([x + 12 + 11 * np.sin(2 * np.pi * (1.1 * wave + 0.13)), top + (0.1 + 0.8 * wave) * h], axis=1),
+            np.array([(x + 13, top - 4), (x + 11, FOOT + 4)]),
+        ],
+        "tick": [np.array([(x, FOOT - 16), (x + 9, FOOT - 1), (x + 28, top - 2)])],
+        "root": [np.array([(x, FOOT - 18), (x + 4, FOOT - 20), (x + 9, FOOT), (x + 15, top - 4), (x + 40, top - 5)])],
+        "hash": [
+            np.array([(x + 9, top + 6), (x + 6, FOOT - 2)]),
+            np.array([(x + 20, top + 6), (x + 17, FOOT - 2)]),
+            np.array([(x, top + 18), (x + 27, top + 16)]),
+            np.array([(x, top + 31), (x + 26, top + 30)]),
+        ],
+        "box": [box],
+        "crossed box": [
+            box,
+            np.array([(x + 4, top + 12), (x + 30, FOOT - 6)]),
+            np.array([(x + 30, top + 12), (x + 5, FOOT - 6)]),
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", signs(0))
+@pytest.mark.parametrize("behind", [True, False], ids=["behind", "before"])
+def test_a_sign_beside_a_number_is_no_digit(name: str, behind: bool, reader: DigitReader) -> None:
+    for text in ("25", "480", "6392"):
+        sheet = Sheet()
+        end = sheet.write(text, 130, 120, HEIGHT)
+        sheet.draw(signs(end + 4 if behind else 70)[name], 4)
+        found = reader.read(sheet.grey()).text
+        assert found.replace("?", "") == text, found

@@ -50,13 +50,24 @@ def test_training_goes_on_after_the_last_epoch_and_learns(trained) -> None:
     assert history[1]["loss"] < history[0]["loss"]
 
 
-def test_another_training_goes_on_from_a_network(trained, tmp_path: Path) -> None:
-    first = trained[0] / "lines.keras"
-    done = run("train.line_network", "--quick", "--epochs", 1, "--start", first, "--seed", 1, "--out", tmp_path)
+def test_another_training_goes_on_from_a_network_and_the_mean_of_both_lies_between(trained, tmp_path: Path) -> None:
+    import keras
+
+    first, more, mean = trained[0] / "lines.keras", tmp_path / "more", tmp_path / "mean"
+    done = run("train.line_network", "--quick", "--epochs", 1, "--start", first, "--seed", 1, "--out", more)
     assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "lines.json").read_text())
+    record = json.loads((more / "lines.json").read_text())
     assert record["start"] == hashlib.sha256(first.read_bytes()).hexdigest()
     assert record["history"][0]["loss"] < json.loads((trained[0] / "lines.json").read_text())["history"][0]["loss"]
+    done = run("train.line_network", "--average", first, more / "lines.keras", "--out", mean)
+    assert done.returncode == 0, done.stderr
+    one, other, between = (
+        keras.models.load_model(path, compile=False).get_weights()
+        for path in (first, more / "lines.keras", mean / "lines.keras")
+    )
+    assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    for a, b, c in zip(one, other, between, strict=True):
+        assert np.allclose(c, (a + b) / 2, atol=1e-6)
 
 
 def test_without_the_network_to_go_on_from_it_says_so(tmp_path: Path) -> None:
