@@ -20,6 +20,7 @@ Image = NDArray[np.uint8]
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
 LINE_SHIFT = 0.6  # of their height: its middle is no farther off
 END_GAP = 0.45  # heights: a refused region this near a line's first or last digit is its beginning or end
+END_GAP_LIKELY = 0.9  # the same of one that could be a digit
 END_HEIGHT = (0.7, 1.4)  # of the line's digits: the height of such a region
 
 
@@ -62,7 +63,7 @@ def in_lines(
             passes = passing(level, bars)
             if passes.any():
                 members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
-        members = _with_refused(members, refused, tilt)
+        members = _with_refused(members, refused, tilt, threshold)
         placed.append(members if ink is None else _with_marks(members, ink, candidate))
     chosen = {id(c) for members in placed for c in members}
     return placed, [c for c in refused if id(c) not in chosen]
@@ -96,7 +97,7 @@ def _with_marks(
     return marked
 
 
-def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: float) -> list[Candidate]:
+def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: float, threshold: float) -> list[Candidate]:
     """A line with the refused regions that lie between its digits, or close to its ends."""
     if not refused:
         return members
@@ -116,10 +117,8 @@ def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: floa
         k = int(np.searchsorted(places[:, 0], x))
         if k == 0 or k == len(members):
             end = places[0] if k == 0 else places[-1]
-            if (
-                abs(x - end[0]) - (w + end[2]) / 2 > END_GAP * height
-                or not END_HEIGHT[0] <= h / height <= END_HEIGHT[1]
-            ):
+            reach = END_GAP if c.mark or c.confidence < threshold else END_GAP_LIKELY
+            if abs(x - end[0]) - (w + end[2]) / 2 > reach * height or not END_HEIGHT[0] <= h / height <= END_HEIGHT[1]:
                 continue
             level = end[1]
         else:

@@ -31,10 +31,13 @@ LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
 
 SURE = 0.9  # confidence at which a region of usual proportions is a digit, and not tried to be split
-DOUBT = 0.98  # confidence below which the line network is asked, where there is one
+DOUBT = 0.98  # confidence below which the line network is asked, where there is one, and leaves none itself
 WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
-UNLIKELY = 0.35  # confidence below which a glyph is no digit by itself
+UNLIKELY = 0.05  # confidence below which a glyph is no digit by itself
+LEAST_SEEN = (
+    0.42  # confidence of both networks together, below which what begins or ends a number is none of its digits
+)
 NOT_SEEN = 0.05  # times the confidence of a region in doubt in which the line network sees no digit
 NOT_ASKED = 0.5  # the same where there are too many to be asked
 LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
@@ -203,7 +206,8 @@ def _looked_at(
         held.setdefault(digit.home, []).append(digit)
     parts = {k for digit in seen for k in digit.parts}
     chosen = {id(c) for c in looked_at}
-    found = [c for c in wholes if id(c) not in chosen]
+    others = [c for c in wholes if id(c) not in chosen]
+    found: list[Candidate] = []
     unseen: list[Candidate] = []
     for k, whole in enumerate(looked_at):
         digits = held.get(k, [])
@@ -226,7 +230,7 @@ def _looked_at(
         if fallen:
             whole = candidate(_joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
-    return found + _unseen(unseen)
+    return _without_signs(found, others) + others + _unseen(unseen)
 
 
 def _unseen(wholes: list[Candidate]) -> list[Candidate]:
@@ -277,9 +281,26 @@ def _seen_as(glyph: Candidate, shares: Shares) -> Candidate:
 
     What is no digit by itself is one only where its line leaves no doubt.
     """
-    if glyph.confidence < UNLIKELY and float(shares.max()) < SURE:
+    if glyph.confidence < UNLIKELY and float(shares.max()) < DOUBT:
         return glyph
     return replace(glyph, shares=(glyph.shares + shares) / 2)
+
+
+def _without_signs(seen: list[Candidate], others: list[Candidate]) -> list[Candidate]:
+    """What the line network looked at, refused where both networks together leave a doubt, unless it stands between two
+    digits: a number begins or ends with a sign or a unit, as `$`, and seldom holds one. others: the rest of the page.
+    """
+    weak = [k for k, c in enumerate(seen) if c.confidence < LEAST_SEEN]
+    if not weak:
+        return seen
+    sure = boxes_of([c for c in (*seen, *others) if c.confidence >= LEAST_SEEN and not c.refused])
+    boxes = boxes_of(seen)
+    found = list(seen)
+    for k in weak:
+        beside = sure[_are_beside(boxes[k], sure), 0]
+        if not (beside < boxes[k, 0]).any() or not (beside > boxes[k, 0]).any():
+            found[k] = replace(found[k], refused=True)
+    return found
 
 
 def _joined(regions: list[Region]) -> Region:

@@ -192,8 +192,9 @@ def test_a_bracket_beside_a_bracket_is_judged_by_the_digits() -> None:
     assert passing(boxes, np.array([False, True, True, False])).tolist() == [False, True, True, False]
 
 
-def ring(x: float, y: float, across: float, down: float) -> np.ndarray:
-    angles = np.linspace(0, 2.1 * np.pi, 24)
+def arc(x: float, y: float, across: float, down: float, start: float = 0, end: float = 2.1) -> np.ndarray:
+    """A part of a ring around x, y, from one angle to another in half turns, clockwise."""
+    angles = np.pi * np.linspace(start, end, 24)
     return np.stack([x + across * np.cos(angles), y + down * np.sin(angles)], axis=1)
 
 
@@ -204,13 +205,28 @@ def signs(x: float) -> dict[str, list[np.ndarray]]:
     box = np.array([(x, top + 8), (x + 33, top + 7), (x + 34, FOOT - 3), (x + 1, FOOT - 2), (x, top + 7)])
     return {
         "per cent": [
-            ring(x + 6, top + 0.22 * h, 6, 7),
+            arc(x + 6, top + 0.22 * h, 6, 7),
             np.array([(x + 28, top), (x + 5, FOOT)]),
-            ring(x + 27, FOOT - 0.2 * h, 6, 7),
+            arc(x + 27, FOOT - 0.2 * h, 6, 7),
         ],
         "dollar": [
             np.stack([x + 12 + 11 * np.sin(2 * np.pi * (1.1 * wave + 0.13)), top + (0.1 + 0.8 * wave) * h], axis=1),
             np.array([(x + 13, top - 4), (x + 11, FOOT + 4)]),
+        ],
+        "euro": [
+            arc(x + 20, FOOT - h / 2, 17, h / 2, 0.25, 1.75),
+            np.array([(x - 2, top + 0.42 * h), (x + 24, top + 0.4 * h)]),
+            np.array([(x - 2, top + 0.6 * h), (x + 22, top + 0.58 * h)]),
+        ],
+        "pound": [
+            arc(x + 18, top + 10, 10, 10, 0.95, 1.95),
+            np.array([(x + 8, top + 10), (x + 11, FOOT - 12), (x + 3, FOOT)]),
+            np.array([(x + 3, FOOT), (x + 28, FOOT - 1)]),
+            np.array([(x + 2, top + 0.55 * h), (x + 22, top + 0.53 * h)]),
+        ],
+        "plus": [
+            np.array([(x + 14, top + 10), (x + 13, FOOT - 8)]),
+            np.array([(x, top + 0.52 * h), (x + 28, top + 0.5 * h)]),
         ],
         "tick": [np.array([(x, FOOT - 16), (x + 9, FOOT - 1), (x + 28, top - 2)])],
         "root": [np.array([(x, FOOT - 18), (x + 4, FOOT - 20), (x + 9, FOOT), (x + 15, top - 4), (x + 40, top - 5)])],
