@@ -9,6 +9,12 @@ from edge.segment import Region
 
 Image = NDArray[np.uint8]
 Shares = NDArray[np.float32]
+Boxes = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+BESIDE_GAP = 1.0  # heights between two digits of a line, at most
+BESIDE_COMMON = 0.5  # of the lower one's height is at the height of the other
+BESIDE_RATIO = 1.7  # of their heights, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class Candidate:
         return self.confidence >= threshold and not self.refused
 
 
-def boxes_of(candidates: list[Candidate]) -> NDArray[np.float64]:
+def boxes_of(candidates: list[Candidate]) -> Boxes:
     """Those of their regions: (n, 4) as x, y, width, height."""
     boxes = [(c.region.x, c.region.y, c.region.width, c.region.height) for c in candidates]
     return np.asarray(boxes, np.float64).reshape(-1, 4)
@@ -49,3 +55,26 @@ def boxes_of(candidates: list[Candidate]) -> NDArray[np.float64]:
 def lies_in(region: Region, other: Region) -> bool:
     x, y = region.x + region.width / 2, region.y + region.height / 2
     return other.x <= x <= other.x + other.width and other.y <= y <= other.y + other.height
+
+
+def are_beside(box: Boxes, boxes: Boxes, most: float = BESIDE_GAP) -> Bools:
+    """bool (n,): which boxes, (n, 4) as x, y, width, height, are next to this one, (4,), in a line; itself as well.
+
+    most: heights between two, at most.
+    """
+    x, y, width, height = box.tolist()
+    left, top, widths, heights = boxes.T
+    higher, lower = np.maximum(heights, height), np.minimum(heights, height)
+    gap = np.maximum(left, x) - np.minimum(left + widths, x + width)
+    common = np.minimum(top + heights, y + height) - np.maximum(top, y)
+    beside = (gap <= most * higher) & (common >= BESIDE_COMMON * lower) & (higher <= BESIDE_RATIO * lower)
+    return np.asarray(beside, np.bool_)
+
+
+def between(boxes: Boxes, digits: Boxes) -> Bools:
+    """bool (n,): which boxes, (n, 4) as x, y, width, height, have a digit, (m, 4), next to them on either side."""
+    found = np.zeros(len(boxes), np.bool_)
+    for k, box in enumerate(boxes):
+        lefts = digits[are_beside(box, digits), 0]
+        found[k] = bool((lefts < box[0]).any() and (lefts > box[0]).any())
+    return found

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.candidate import Candidate, Shares, boxes_of, lies_in
+from edge.candidate import Candidate, Shares, are_beside, between, boxes_of, lies_in
 from edge.compose import in_lines
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
@@ -47,9 +47,6 @@ MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a textu
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
 LEAST_ALONE = 0.75  # the same for a region that stands alone
-BESIDE_GAP = 1.0  # heights between two digits of a line, at most
-BESIDE_COMMON = 0.5  # of the lower one's height is at the height of the other
-BESIDE_RATIO = 1.7  # of their heights, at most
 
 DEEP_PART = 0.9  # of the ink of a page's likely digits is no deeper than its deeper digits are
 FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
@@ -242,7 +239,7 @@ def _unseen(wholes: list[Candidate]) -> list[Candidate]:
     boxes = boxes_of(wholes)
     among = boxes[doubtful]
     return [
-        replace(c, shares=c.shares * NOT_SEEN) if unsure or _are_beside(box, among, WORD_GAP).any() else c
+        replace(c, shares=c.shares * NOT_SEEN) if unsure or are_beside(box, among, WORD_GAP).any() else c
         for c, box, unsure in zip(wholes, boxes, doubtful.tolist(), strict=True)
     ]
 
@@ -270,7 +267,7 @@ def _in_whole_lines(doubtful: list[Candidate], wholes: list[Candidate]) -> list[
     boxes = boxes_of(wholes)
     fresh = np.flatnonzero(reached)
     while fresh.size:
-        near = np.any([_are_beside(boxes[k], boxes) for k in fresh], axis=0)
+        near = np.any([are_beside(boxes[k], boxes) for k in fresh], axis=0)
         fresh = np.flatnonzero(near & ~reached)
         reached |= near
     return [c for c, wanted in zip(wholes, reached.tolist(), strict=True) if wanted]
@@ -293,12 +290,10 @@ def _without_signs(seen: list[Candidate], others: list[Candidate]) -> list[Candi
     weak = [k for k, c in enumerate(seen) if c.confidence < LEAST_SEEN]
     if not weak:
         return seen
-    sure = boxes_of([c for c in (*seen, *others) if c.confidence >= LEAST_SEEN and not c.refused])
-    boxes = boxes_of(seen)
+    digits = boxes_of([c for c in (*seen, *others) if c.confidence >= LEAST_SEEN and not c.refused])
     found = list(seen)
-    for k in weak:
-        beside = sure[_are_beside(boxes[k], sure), 0]
-        if not (beside < boxes[k, 0]).any() or not (beside > boxes[k, 0]).any():
+    for k, within in zip(weak, between(boxes_of([seen[k] for k in weak]), digits).tolist(), strict=True):
+        if not within:
             found[k] = replace(found[k], refused=True)
     return found
 
@@ -358,26 +353,12 @@ def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candida
         if _is_doubtful(whole, SURE) and judged < MOST_JUDGED:
             pieces = split(region, judge, whole.confidence)
             # Cut often enough, a word falls into digits: what stands alone has to fall into clear ones.
-            least = LEAST_PIECE if _are_beside(boxes_of([whole])[0], sure).any() else LEAST_ALONE
+            least = LEAST_PIECE if are_beside(boxes_of([whole])[0], sure).any() else LEAST_ALONE
             if pieces and min(piece.likelihood for piece in pieces) >= least:
                 found += [piece.answer for piece in pieces]
                 continue
         found.append(whole)
     return found
-
-
-def _are_beside(box: NDArray[np.float64], boxes: NDArray[np.float64], most: float = BESIDE_GAP) -> NDArray[np.bool_]:
-    """bool (n,): which boxes, (n, 4) as x, y, width, height, are next to this one, (4,), in a line; itself as well.
-
-    most: heights between two, at most.
-    """
-    x, y, width, height = box.tolist()
-    left, top, widths, heights = boxes.T
-    higher, lower = np.maximum(heights, height), np.minimum(heights, height)
-    gap = np.maximum(left, x) - np.minimum(left + widths, x + width)
-    common = np.minimum(top + heights, y + height) - np.maximum(top, y)
-    beside = (gap <= most * higher) & (common >= BESIDE_COMMON * lower) & (higher <= BESIDE_RATIO * lower)
-    return np.asarray(beside, np.bool_)
 
 
 def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: int | None) -> list[Candidate]:
@@ -410,7 +391,7 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
     bars = {
         id(c)
         for c, box in zip(digits, boxes, strict=True)
-        if c.label == bar and np.count_nonzero(_are_beside(box, boxes)) == 1
+        if c.label == bar and np.count_nonzero(are_beside(box, boxes)) == 1
     }
     # A bar alone among shapes that are no digits is one of them; bars all over a page are what is left of its lines.
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
