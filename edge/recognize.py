@@ -31,13 +31,11 @@ LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
 
 SURE = 0.9  # confidence at which a region of usual proportions is a digit, and not tried to be split
-DOUBT = 0.98  # confidence below which the line network is asked, where there is one, and leaves none itself
+DOUBT = 0.98  # confidence below which the line network is asked, where there is one; from here on it leaves none
 WIDE = 1.3  # of its height: a wider region is tried to be split however sure
 LONGEST = 8  # times as wide as high: nobody joins so many digits
 UNLIKELY = 0.05  # confidence below which a glyph is no digit by itself
-LEAST_SEEN = (
-    0.42  # confidence of both networks together, below which what begins or ends a number is none of its digits
-)
+LEAST_SEEN = 0.42  # confidence of both networks together: with less, the end of a number is none of its digits
 NOT_SEEN = 0.05  # times the confidence of a region in doubt in which the line network sees no digit
 NOT_ASKED = 0.5  # the same where there are too many to be asked
 LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word

@@ -155,7 +155,7 @@ def train(
     path, latest = out / MODEL_NAME, out / "checkpoint" / LATEST_NAME
     latest.parent.mkdir(parents=True, exist_ok=True)
     record: dict[str, Any] = {"profile": asdict(profile), "seed": seed, "data": data.checksum, "history": []}
-    first = None if start is None else _started(start)
+    first = None if start is None else _network_in(start)
     if start is not None:
         record["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
     if resume and latest.is_file() and (out / METRICS_NAME).is_file():
@@ -194,19 +194,22 @@ def validation_lines(data: Dataset, count: int) -> Lines:
 
 def average(paths: Sequence[Path], out: Path) -> None:
     """Keeps in `out/lines.keras` the network whose weights are the mean of those of several, which went on from one
-    another: it reads what was never trained on better than any of them (Izmailov et al., "Averaging Weights Leads to
-    Wider Optima and Better Generalization", 2018). Raises train.data.DataError."""
+    another: it often reads what was never trained on better than any of them. Raises train.data.DataError.
+
+    After Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", 2018.
+    """
+    tensorflow()
     from train.model import save
 
     model = line_network()
-    weights = [_started(path).get_weights() for path in paths]
+    weights = [_network_in(path).get_weights() for path in paths]
     model.set_weights([np.mean(same, axis=0) for same in zip(*weights, strict=True)])
     out.mkdir(parents=True, exist_ok=True)
     save(model, out / MODEL_NAME)
 
 
-def _started(path: Path) -> Any:
-    """The network in a file, to go on from. Raises DataError."""
+def _network_in(path: Path) -> Any:
+    """The network in a file. Raises DataError."""
     import keras
 
     if not path.is_file():
@@ -302,7 +305,6 @@ def main(argv: list[str] | None = None) -> int:
         profile = replace(profile, epochs=options.epochs)
     try:
         if options.average:
-            tensorflow()
             average(options.average, options.out)
             return 0
         train(profile, options.out, seed=options.seed, resume=options.resume, start=options.start)

@@ -199,7 +199,7 @@ def arc(x: float, y: float, across: float, down: float, start: float = 0, end: f
 
 
 def signs(x: float) -> dict[str, list[np.ndarray]]:
-    """Strokes of signs as hands draw them, as high as the digits, from x on."""
+    """Strokes of signs as hands draw them, as high as the digits, from x on; none that was learnt from."""
     h, top = HEIGHT, FOOT - HEIGHT
     wave = np.linspace(0, 1, 30)
     box = np.array([(x, top + 8), (x + 33, top + 7), (x + 34, FOOT - 3), (x + 1, FOOT - 2), (x, top + 7)])
