@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import cv2
@@ -21,6 +22,8 @@ Image = NDArray[np.uint8]
 MAX_FILE_BYTES = 64_000_000
 PAGE_SIDE = 1800  # pixels: a larger page is read reduced to this longer side; its smallest digits then are 12 high
 PREVIEW_SCALE = 8  # a page's colours are judged on a copy reduced by this
+GLANCE_SIDE = 1000  # pixels: a larger page is looked at first on a copy with a longer side of at most this,
+LEAST_GLANCE = 300  # and at least this
 READ_BYTES = 1 << 20  # a file that grows while it is read is followed in steps of this
 
 STRIP_PIXELS = 1 << 18  # 6 MB for a strip of three channels in float64
@@ -71,17 +74,21 @@ def decode(path: str | os.PathLike[str], *, reduce: bool = True) -> Image:
 class Page:
     """A picture to be read as a page, upright, perhaps reduced.
 
-    `width`, `height`: of the original, upright, in pixels. `grey`: uint8 (h, w), its longer side PAGE_SIDE at most,
-    unless full resolution was asked for. `preview`: uint8 (h', w', 3) BGR, a small copy; None for a grey picture.
-    `colour`: gives uint8 (h, w, 3) BGR. Decoding a JPEG's colours takes four times as long as its grey, and few pages
-    need them.
+    `width`, `height`: of the original, upright, in pixels. `preview`: uint8 (h', w', 3) BGR, a small copy; None for a
+    grey picture. `grey`: gives uint8 (h, w), its longer side PAGE_SIDE at most, unless full resolution was asked for.
+    `colour`: gives uint8 (h, w, 3) BGR. `glance`: the same page reduced, on which digits that are large and clear are
+    read in half the time; None where it is small already.
+
+    The pixels are decoded when they are asked for: a JPEG's colours take four times as long as its grey, and few pages
+    need them; and many need no more than a glance.
     """
 
     width: int
     height: int
-    grey: Image
     preview: Image | None
+    grey: Callable[[], Image]
     colour: Callable[[], Image]
+    glance: "Page | None" = None
 
 
 def page_of(frame: Image, *, full_resolution: bool = False) -> Page:
@@ -91,11 +98,35 @@ def page_of(frame: Image, *, full_resolution: bool = False) -> Page:
 
 def _page(frame: Image, width: int, height: int, full_resolution: bool) -> Page:
     """The page in a frame that may be a reduced copy of the original, which has that width and height."""
+    scale = 1 if full_resolution else _glance_scale(max(frame.shape[:2]))
+    small = reduced(frame, scale)
+    preview = None if frame.ndim == 2 else reduced(small, PREVIEW_SCALE // scale)
+    glance = Page(width, height, preview, _grey_of(small), _colour_of(small)) if scale > 1 else None
+
+    def fitted(pixels: Callable[[], Image]) -> Callable[[], Image]:
+        return cache(lambda: _fit_page(pixels(), full_resolution))
+
+    return Page(width, height, preview, fitted(_grey_of(frame)), fitted(_colour_of(frame)), glance)
+
+
+def _glance_scale(longer: int) -> int:
+    """The power of two by which a page with that longer side, in pixels, is reduced for a glance; 1 for none."""
+    scale = 2
+    while longer > GLANCE_SIDE * scale:
+        scale *= 2
+    return scale if longer >= LEAST_GLANCE * scale and scale <= PREVIEW_SCALE else 1
+
+
+def _grey_of(frame: Image) -> Callable[[], Image]:
     if frame.ndim == 2:
-        grey = _fit_page(frame, full_resolution)
-        return Page(width, height, grey, None, lambda: np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8))
-    grey = _fit_page(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8), full_resolution)
-    return Page(width, height, grey, reduced(frame, PREVIEW_SCALE), lambda: _fit_page(frame, full_resolution))
+        return lambda: frame
+    return lambda: np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _colour_of(frame: Image) -> Callable[[], Image]:
+    if frame.ndim == 3:
+        return lambda: frame
+    return lambda: np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def decode_page(path: str | os.PathLike[str], *, full_resolution: bool = False) -> Page:
@@ -111,7 +142,8 @@ def decode_page_bytes(data: bytes, *, full_resolution: bool = False) -> Page:
     longer = max(header.width, header.height)
     scale = 1 if full_resolution else next((s for s in (8, 4, 2) if longer // s >= PAGE_SIDE), 1)
 
-    def pixels(flag: int) -> Image:
+    def pixels(scale: int, *, grey: bool) -> Image:
+        flag = _REDUCED[scale][grey]
         try:
             found = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
         except cv2.error:
@@ -121,15 +153,25 @@ def decode_page_bytes(data: bytes, *, full_resolution: bool = False) -> Page:
         frame = np.asarray(found, np.uint8)
         return frame if header.orientation == UPRIGHT else _turned(frame, header.orientation)
 
+    def fitted(*, grey: bool) -> Image:
+        return _fit_page(pixels(scale, grey=grey), full_resolution)
+
     width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
     if header.channels == 1 or scale > 1:
         # All bits of a JPEG are decoded for any part of it: a reduced one costs less in colour than grey and a preview.
-        page = _page(pixels(_REDUCED[scale][header.channels == 1]), width, height, full_resolution)
+        page = _page(pixels(scale, grey=header.channels == 1), width, height, full_resolution)
+        whole = page.grey()
         # Few pages need their colours at all: to hold them would cost more memory than the reading does.
-        return replace(page, colour=lambda: _fit_page(pixels(_REDUCED[scale][0]), full_resolution))
-    grey = _fit_page(pixels(_REDUCED[scale][1]), full_resolution)
-    preview = pixels(_REDUCED[PREVIEW_SCALE][0])
-    return Page(width, height, grey, preview, lambda: _fit_page(pixels(_REDUCED[scale][0]), full_resolution))
+        return replace(page, grey=lambda: whole, colour=lambda: fitted(grey=False))
+    glance, glance_scale = None, 1 if full_resolution else _glance_scale(longer)
+    if glance_scale == 1:
+        preview = pixels(PREVIEW_SCALE, grey=False)
+    else:
+        # For the same reason it costs little more than the preview.
+        small = pixels(glance_scale, grey=False)
+        preview = reduced(small, PREVIEW_SCALE // glance_scale)
+        glance = Page(width, height, preview, _grey_of(small), _colour_of(small))
+    return Page(width, height, preview, cache(lambda: fitted(grey=True)), lambda: fitted(grey=False), glance)
 
 
 def _fit_page(frame: Image, full_resolution: bool) -> Image:

@@ -292,7 +292,7 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading], full_reso
         reading = read(page)
         to_picture = np.eye(3)
     else:
-        frame = page.grey if page.preview is None else page.colour()
+        frame = page.grey() if page.preview is None else page.colour()
         straight = straighten(frame, DESKEW[form.deskew](frame), aspect)
         scale = page.width / frame.shape[1], page.height / frame.shape[0]
         sheet = page_of(straight.frame, full_resolution=full_resolution)

@@ -50,6 +50,11 @@ class Parts:
     members: list[list[int]]
     around: Image | None = None
 
+    @property
+    def pieces_left(self) -> bool:
+        """Whether there is more ink than the regions hold, in pieces that are no specks."""
+        return len(self.components.boxes) > sum(map(len, self.members))
+
     def region(self, index: int) -> tuple[Region, float]:
         """One region, a pixel wider to each side for the stroke's soft edge, and the usual depth of its ink."""
         x, y, width, height = self.boxes[index].tolist()

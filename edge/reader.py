@@ -15,7 +15,7 @@ from edge.errors import UsageError
 from edge.line_network import DIGITS, LineNetwork
 from edge.preprocess import single_glyph
 from edge.reading import Reading
-from edge.recognize import MIN_HEIGHT, SMALLEST_PART, read_page
+from edge.recognize import Judge, read_at_a_glance, read_page
 
 if TYPE_CHECKING:
     from edge.fields import Form
@@ -118,15 +118,14 @@ class DigitReader:
         return read_form(fields, page, lambda page: self._read(page, full_resolution, True), full_resolution)
 
     def _read(self, page: Page, full_resolution: bool, with_beside: bool = False) -> Reading:
-        smallest = float(MIN_HEIGHT)
-        if not full_resolution:
-            smallest = max(
-                smallest * max(page.grey.shape) / max(page.width, page.height), SMALLEST_PART * max(page.grey.shape)
-            )
         # A digit that is not sure enough for who asks is still ink of its line.
         threshold = min(self.min_confidence, self.classifier.info.rejection_threshold)
-        labels, least = self.classifier.labels, self.min_confidence
-        digits, beside = read_page(page, self._name, labels, threshold, smallest, self.lines, least, with_beside)
+        judge = Judge(self._name, self.classifier.labels, threshold, self.min_confidence)
+        if page.glance is not None and not with_beside:
+            clear = read_at_a_glance(page.glance, judge, self.lines)
+            if clear is not None:
+                return Reading(page.width, page.height, clear)
+        digits, beside = read_page(page, judge, self.lines, full_resolution=full_resolution, with_beside=with_beside)
         return Reading(page.width, page.height, digits, beside=beside)
 
     def _name(self, glyph: Image) -> Probabilities:

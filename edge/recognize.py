@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,15 +17,19 @@ from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
-from edge.rules import levelled, without_rules
+from edge.rules import levelled, may_have_rules, without_rules
 from edge.second_look import Doubt, Seen, look_again
 from edge.segment import Region, as_image, mean_within
 from edge.split import split, split_as
 
 Image = NDArray[np.uint8]
+Matrix = NDArray[np.float64]
 
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
+
+LEAST_AT_GLANCE = 20  # pixels of the reduced page: lower digits are read from the whole picture
+CLEAR_AT_GLANCE = 0.6  # confidence of a digit, at least: the same
 
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
@@ -76,88 +80,147 @@ GIANT_STROKE = 0.04  # of its height: the strokes of a digit so large are wider
 LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
 
 
-Name = Callable[[Image], Shares]
-"""How likely each label is for a glyph, uint8 (28, 28): float32 (classes,), 0 for the label of what is no digit."""
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Names glyphs.
+
+    `name`: how likely each label is for a glyph, uint8 (28, 28): float32 (classes,), 0 for the label of what is no
+    digit. `labels`: one a class. `threshold`: confidence below which a region is no digit. `least`: confidence below
+    which a digit has its place in a line, and no label.
+    """
+
+    name: Callable[[Image], Shares]
+    labels: tuple[str, ...]
+    threshold: float
+    least: float = 0.0
+
+    def candidate(self, region: Region, depth: float) -> Candidate:
+        """What a region is taken for; depth: how deep its ink usually is."""
+        glyph, stroke = glyph_and_stroke(region)
+        return Candidate(region, glyph, self.name(glyph), stroke, depth)
+
+    def index(self, label: str) -> int | None:
+        """Of a label; None where there is no such."""
+        return self.labels.index(label) if label in self.labels else None
+
+    def digits(self, lines: list[list[Candidate]], back: Matrix, size: tuple[int, int]) -> tuple[Digit, ...]:
+        """What stands in lines; back: (2, 3), from the regions' pixels to those of the original, of that width and
+        height."""
+        return tuple(self.digit(c, number, back, size) for number, line in enumerate(lines) for c in line)
+
+    def digit(self, c: Candidate, line: int, back: Matrix, size: tuple[int, int]) -> Digit:
+        """A candidate in a line; arguments as for `digits`."""
+        label = self.labels[c.label] if c.is_digit(max(self.threshold, self.least)) else None
+        return Digit(label, c.confidence, _box(c.region, back, size), line, c.glyph, c.mark)
+
+
+def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = None) -> tuple[Digit, ...] | None:
+    """The digits of a page in reading order, where all that is on it are large digits that leave no doubt. None
+    elsewhere, and where lines have to be taken out: it has to be read from its whole picture then.
+
+    network: as for `read_page`.
+    """
+    grey = page.grey()
+    depth, wide = page_depth(grey, page.preview, page.colour)
+    if wide is not None:
+        return None
+    floor = floor_of(depth)
+    smallest = _smallest(page, grey)
+    if may_have_rules(depth, floor, smallest):
+        return None
+    written = depth
+    depth, turn, parts = _parts_of(depth, smallest, floor)
+    if parts is None or parts.around is not None or parts.boxes[:, 3].min() < LEAST_AT_GLANCE or parts.pieces_left:
+        return None
+    bar = judge.index(BAR_LABEL)
+    found = _without_lines(_candidates(parts, judge), bar)
+    if len(found) < len(parts.members):
+        return None
+    found = _settled(found, judge, network, written, turn, False)
+    if min((c.confidence for c in found), default=0.0) < CLEAR_AT_GLANCE:
+        return None
+    judged = _without_surroundings(_judged(_without_faint(found), parts, judge.threshold, bar))
+    if len(judged) < len(found) or any(c.refused for c in judged):
+        return None
+    lines, _ = in_lines(judged, parts, judge.candidate, judge.threshold, bar, judge.index(RING_LABEL))
+    return judge.digits(lines, _to_original(page, grey, turn), (page.width, page.height))
 
 
 def read_page(
     page: Page,
-    name: Name,
-    labels: tuple[str, ...],
-    threshold: float,
-    smallest: float,
+    judge: Judge,
     network: LineNetwork | None = None,
-    least: float = 0.0,
+    *,
+    full_resolution: bool = False,
     with_beside: bool = False,
 ) -> tuple[tuple[Digit, ...], tuple[Digit, ...]]:
     """The digits of a page in reading order; and, if wanted, what was refused beside them, in no line (-1).
 
-    threshold: confidence below which a region is no digit. smallest: height of the smallest digit, in pixels of the
-    page's grey picture. network: looks again at what is in doubt, where the labels are digits; without it touching
-    digits are taken apart by trial. least: confidence below which a digit has its place in a line, and no label.
+    network: looks again at what is in doubt, where the labels are digits; without it touching digits are taken apart by
+    trial. full_resolution: digits of MIN_HEIGHT are read however large the picture is.
     """
-    depth, wide = page_depth(page.grey, page.preview, page.colour)
+    grey = page.grey()
+    smallest = MIN_HEIGHT if full_resolution else _smallest(page, grey)
+    depth, wide = page_depth(grey, page.preview, page.colour)
     written = depth
-    floor: Image | None = floor_of(depth)
+    floor = floor_of(depth)
     depth, turn = without_rules(depth, smallest, floor)
     ruled = depth is not written
-    if ruled:
-        floor = None
-
-    def candidate(region: Region, depth: float) -> Candidate:
-        glyph, stroke = glyph_and_stroke(region)
-        return Candidate(region, glyph, name(glyph), stroke, depth)
-
-    bar, ring = (labels.index(label) if label in labels else None for label in (BAR_LABEL, RING_LABEL))
-    parts = _parts(depth, smallest, floor)
-    if turn is None and parts is not None:
-        tilt = math.degrees(tilt_of(parts.boxes.astype(np.float64)))
-        if abs(tilt) > LEVEL_ENOUGH and len(parts.members) >= LEAST_TILTED:
-            depth, turn = levelled(depth, tilt)
-            parts = _parts(depth, smallest)
-
+    depth, turn, parts = _parts_of(depth, smallest, None if ruled else floor, turn)
     if parts is not None and parts.around is not None:
         written = _without_around(written, parts.around, turn)
-    found = _without_lines(_candidates(parts, candidate), bar)
-    if network is None:
-        found = _split(found, candidate)
-    else:
-        found = _looked_at(
-            found,
-            candidate,
-            lambda doubts, sure: look_again(doubts, sure, written, turn, network),
-            [labels.index(str(value)) for value in range(DIGITS)],
-            ruled,
-        )
-    found = _judged(_without_faint(found), parts, threshold, bar)
+    bar = judge.index(BAR_LABEL)
+    found = _without_lines(_candidates(parts, judge), bar)
+    found = _settled(found, judge, network, written, turn, ruled)
+    found = _judged(_without_faint(found), parts, judge.threshold, bar)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
         thick = find_parts(ink_of_page(wide), WIDE_HEIGHT * max(depth.shape), outlined=True)
-        strokes = _judged(_without_faint(_candidates(thick, candidate)), thick, threshold, bar)
+        strokes = _judged(_without_faint(_candidates(thick, judge)), thick, judge.threshold, bar)
         # Thinner ones the closer look had seen: they are the edge of a shadow.
         strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * max(depth.shape)]
-        found = _with_wide(found, strokes, threshold, bar)
+        found = _with_wide(found, strokes, judge.threshold, bar)
     found = _without_lines(_without_surroundings(found), bar)
-    back = np.diag([page.width / page.grey.shape[1], page.height / page.grey.shape[0], 1.0])
+    lines, rest = in_lines(found, parts, judge.candidate, judge.threshold, bar, judge.index(RING_LABEL))
+    back, size = _to_original(page, grey, turn), (page.width, page.height)
+    beside = tuple(judge.digit(c, -1, back, size) for c in rest) if with_beside else ()
+    return judge.digits(lines, back, size), beside
+
+
+def _smallest(page: Page, grey: Image) -> float:
+    """Height of the smallest digit that is read, in pixels of the page's grey picture."""
+    longer = max(grey.shape)
+    return max(MIN_HEIGHT * longer / max(page.width, page.height), SMALLEST_PART * longer)
+
+
+def _to_original(page: Page, grey: Image, turn: Matrix | None = None) -> Matrix:
+    """The way from a page's grey picture to the pixels of the original: (2, 3); turn: (2, 3), to there from it, None
+    where it was not turned."""
+    back = np.diag([page.width / grey.shape[1], page.height / grey.shape[0], 1.0])
     if turn is not None:
         back = back @ np.vstack([cv2.invertAffineTransform(turn), (0, 0, 1)])
-
-    def digit(c: Candidate, line: int) -> Digit:
-        label = labels[c.label] if c.is_digit(max(threshold, least)) else None
-        return Digit(label, c.confidence, _box(c.region, back[:2], (page.width, page.height)), line, c.glyph, c.mark)
-
-    lines, rest = in_lines(found, parts, candidate, threshold, bar, ring)
-    digits = tuple(digit(c, number) for number, line in enumerate(lines) for c in line)
-    return digits, tuple(digit(c, -1) for c in rest) if with_beside else ()
+    return back[:2]
 
 
-def _parts(depth: Image, smallest: float, floor: Image | None = None) -> Parts | None:
-    ink = ink_of_page(depth, floor)
-    return find_parts(ink, smallest)
+def _parts_of(
+    depth: Image, smallest: float, floor: Image | None, turn: Matrix | None = None
+) -> tuple[Image, Matrix | None, Parts | None]:
+    """The regions of a page, turned level where its lines are tilted and it was not turned before. The depth they are
+    in, and the turn (2, 3) to there.
+
+    floor: what `floor_of` gives for this depth, where it is known already.
+    """
+    parts = find_parts(ink_of_page(depth, floor), smallest)
+    if turn is None and parts is not None and len(parts.members) >= LEAST_TILTED:
+        tilt = math.degrees(tilt_of(parts.boxes.astype(np.float64)))
+        if abs(tilt) > LEVEL_ENOUGH:
+            depth, turn = levelled(depth, tilt)
+            parts = find_parts(ink_of_page(depth), smallest)
+    return depth, turn, parts
 
 
-def _without_around(depth: Image, around: Image, turn: NDArray[np.float64] | None) -> Image:
+def _without_around(depth: Image, around: Image, turn: Matrix | None) -> Image:
     """The depth of a page without the lines drawn around what is written on it; turn: from its pixels to theirs."""
     around = as_image(cv2.dilate(around, _EDGE))
     if turn is not None:
@@ -166,9 +229,33 @@ def _without_around(depth: Image, around: Image, turn: NDArray[np.float64] | Non
     return as_image(cv2.subtract(depth, around))
 
 
-def _candidates(parts: Parts | None, candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
+def _candidates(parts: Parts | None, judge: Judge) -> list[Candidate]:
     """What could be digits among a page's regions."""
-    return [] if parts is None else [candidate(*parts.region(index)) for index in range(len(parts.members))]
+    return [] if parts is None else [judge.candidate(*parts.region(index)) for index in range(len(parts.members))]
+
+
+def _settled(
+    found: list[Candidate],
+    judge: Judge,
+    network: LineNetwork | None,
+    written: Image,
+    turn: Matrix | None,
+    ruled: bool,
+) -> list[Candidate]:
+    """The candidates, those in doubt looked at again or taken apart.
+
+    written: uint8 (h, w), the page's depth as it was before it was turned and lines were taken out. ruled: whether any
+    were.
+    """
+    if network is None:
+        return _split(found, judge.candidate)
+    return _looked_at(
+        found,
+        judge.candidate,
+        lambda doubts, sure: look_again(doubts, sure, written, turn, network),
+        [judge.labels.index(str(value)) for value in range(DIGITS)],
+        ruled,
+    )
 
 
 def _looked_at(
@@ -503,7 +590,7 @@ def _share(region: Region, other: Region) -> float:
     return region.width * region.height / (other.width * other.height)
 
 
-def _box(region: Region, back: NDArray[np.float64], size: tuple[int, int]) -> Box:
+def _box(region: Region, back: Matrix, size: tuple[int, int]) -> Box:
     """The box of a region's ink in pixels of the original of that width and height.
 
     back: (2, 3), from the region's pixels to those.

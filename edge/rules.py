@@ -109,6 +109,11 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
     return _without_boxes(plain, smallest), turn
 
 
+def may_have_rules(depth: Image, floor: Image, smallest: float) -> bool:
+    """Whether there is anything from which `without_rules` could take a line; arguments as there."""
+    return _net(depth, floor, smallest) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class _Ink:
     """Ink in which lines along an axis are looked for, uint8 (h, w), 255 where it is: all of it, and that which is thin
