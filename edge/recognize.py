@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from statistics import median
 
 import cv2
 import numpy as np
@@ -532,7 +533,7 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
         return found
     boxes = boxes_of(sure)
     middles, heights = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 3]
-    usual = float(np.median(heights))
+    usual = median(heights.tolist())
 
     def holds(box: NDArray[np.float64]) -> bool:
         inside = (abs(middles - box[:2] - box[2:] / 2) <= box[2:] / 2).all(axis=1)
@@ -597,8 +598,10 @@ def _box(region: Region, back: Matrix, size: tuple[int, int]) -> Box:
     """
     (across, tilted, right_by), (_, down, down_by) = back.tolist()
     if tilted == 0:
-        xs = [(region.x + side) * across + right_by for side in (0, region.width)]
-        ys = [(region.y + side) * down + down_by for side in (0, region.height)]
+        # A region is a pixel wider to each side than its ink: a pixel of the original is enough.
+        inset = max(0.0, 1 - 1 / across)
+        xs = [(region.x + side) * across + right_by for side in (inset, region.width - inset)]
+        ys = [(region.y + side) * down + down_by for side in (inset, region.height - inset)]
     else:
         # The turned box would be larger than what it holds.
         corners = cv2.convexHull(cv2.findNonZero(_ink(region.mask))).reshape(-1, 2) + 0.5
