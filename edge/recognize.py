@@ -19,7 +19,7 @@ from edge.parts import Parts, find_parts
 from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
 from edge.rules import levelled, may_have_rules, without_rules
-from edge.second_look import Doubt, Seen, look_again
+from edge.second_look import RUN_GAP, Doubt, Seen, look_again
 from edge.segment import Region, as_image, mean_within
 from edge.split import split, split_as
 
@@ -29,8 +29,8 @@ Matrix = NDArray[np.float64]
 MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
 
-LEAST_AT_GLANCE = 20  # pixels of the reduced page: lower digits are read from the whole picture
-CLEAR_AT_GLANCE = 0.6  # confidence of a digit, at least: the same
+LEAST_AT_GLANCE = 18  # pixels of the reduced page: lower digits are read from the whole picture
+CLEAR_AT_GLANCE = 0.5  # confidence of a digit, at least: the same
 
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
@@ -353,7 +353,7 @@ def _in_whole_lines(doubtful: list[Candidate], wholes: list[Candidate]) -> list[
     boxes = boxes_of(wholes)
     fresh = np.flatnonzero(reached)
     while fresh.size:
-        near = np.any([are_beside(boxes[k], boxes) for k in fresh], axis=0)
+        near = np.any([are_beside(boxes[k], boxes, RUN_GAP) for k in fresh], axis=0)
         fresh = np.flatnonzero(near & ~reached)
         reached |= near
     return [c for c, wanted in zip(wholes, reached.tolist(), strict=True) if wanted]
