@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -343,25 +344,25 @@ def _glyph() -> Any:
 
 
 class _Watched:
-    """Stands before a network and adds up the time spent in it."""
+    """Stands before a network, or what gives a page's pixels, and adds up the time spent in it."""
 
-    def __init__(self, network: Any) -> None:
-        self._network = network
+    def __init__(self, watched: Any) -> None:
+        self._watched = watched
         self.seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._network, name)
+        return getattr(self._watched, name)
 
-    def __call__(self, glyphs: Any) -> Any:
-        return self._passed(self._network, glyphs)
+    def __call__(self, *given: Any) -> Any:
+        return self._passed(self._watched, *given)
 
     def read(self, image: Any) -> Any:
-        return self._passed(self._network.read, image)
+        return self._passed(self._watched.read, image)
 
-    def _passed(self, act: Callable[[Any], Any], given: Any) -> Any:
+    def _passed(self, act: Callable[..., Any], *given: Any) -> Any:
         start = time.perf_counter()
         try:
-            return act(given)
+            return act(*given)
         finally:
             self.seconds += time.perf_counter() - start
 
@@ -378,16 +379,20 @@ def _measure_reading(reader: "DigitReader", pictures: Sequence[Path], seconds: f
         def measure_stages() -> None:
             start = time.perf_counter()
             page = decode_page(path)
-            decoded = time.perf_counter()
+            decoded = time.perf_counter() - start
+            # What a glance does not tell is decoded while it is read.
+            late = _Watched(page.grey), _Watched(page.colour)
+            page = replace(page, grey=late[0], colour=late[1])
             for network in watched:
                 network.seconds = 0.0
             reader.classifier, reader.lines = watched  # type: ignore[assignment]
+            start = time.perf_counter()
             reader.read(page)
+            looked = time.perf_counter() - start
             reader.classifier, reader.lines = taken
-            looked = time.perf_counter() - decoded
-            named = sum(network.seconds for network in watched)
+            named, decoding = (sum(part.seconds for part in parts) for parts in (watched, late))
             whole = _timed(lambda: texts.update({path: reader.read(path).text}))
-            stages[path].append((decoded - start, looked - named, named, *whole))
+            stages[path].append((decoded + decoding, looked - named - decoding, named, *whole))
 
         return measure_stages
 

@@ -18,7 +18,7 @@ from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
-from edge.rules import levelled, may_have_rules, without_rules
+from edge.rules import angle_of_rules, levelled, without_rules
 from edge.second_look import RUN_GAP, Doubt, Seen, look_again
 from edge.segment import Region, as_image, mean_within
 from edge.split import split, split_as
@@ -127,7 +127,7 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
         return None
     floor = floor_of(depth)
     smallest = _smallest(page, grey)
-    if may_have_rules(depth, floor, smallest):
+    if angle_of_rules(depth, floor, smallest) is not None:
         return None
     written = depth
     depth, turn, parts = _parts_of(depth, smallest, floor)

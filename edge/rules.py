@@ -85,7 +85,7 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
     """
     if floor is None:
         floor = floor_of(depth)
-    angle = _angle(depth, floor, smallest)
+    angle = angle_of_rules(depth, floor, smallest)
     if angle is None:
         return depth, None
     turn, frame = None, depth.shape
@@ -107,11 +107,6 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
         others[1] = as_image(cv2.bitwise_or(others[1], _cell_sides(standing, flat, height, _Frame(frame, turn))))
         plain = _erased(plain, floor, rest, others)
     return _without_boxes(plain, smallest), turn
-
-
-def may_have_rules(depth: Image, floor: Image, smallest: float) -> bool:
-    """Whether there is anything from which `without_rules` could take a line; arguments as there."""
-    return _net(depth, floor, smallest) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +370,7 @@ def _usual(heights: Floats) -> float:
     return float(order[int(np.searchsorted(weight, weight[-1] / 2))])
 
 
-def _angle(depth: Image, floor: Image, smallest: float) -> float | None:
+def angle_of_rules(depth: Image, floor: Image, smallest: float) -> float | None:
     """By how many degrees a page's lines are turned clockwise; None where it has none."""
     look = _net(depth, floor, smallest)
     if look is None:
