@@ -22,8 +22,8 @@ Image = NDArray[np.uint8]
 MAX_FILE_BYTES = 64_000_000
 PAGE_SIDE = 1800  # pixels: a larger page is read reduced to this longer side; its smallest digits then are 12 high
 PREVIEW_SCALE = 8  # a page's colours are judged on a copy reduced by this
-GLANCE_SIDE = 1000  # pixels: a larger page is looked at first on a copy with a longer side of at most this,
-LEAST_GLANCE = 300  # and at least this
+GLANCE_SIDE = 1000  # pixels: a page is looked at first on a copy of half its size or less, no larger than this
+LEAST_GLANCE = 300  # and no smaller than this
 READ_BYTES = 1 << 20  # a file that grows while it is read is followed in steps of this
 
 STRIP_PIXELS = 1 << 18  # 6 MB for a strip of three channels in float64
@@ -77,7 +77,7 @@ class Page:
     `width`, `height`: of the original, upright, in pixels. `preview`: uint8 (h', w', 3) BGR, a small copy; None for a
     grey picture. `grey`: gives uint8 (h, w), its longer side PAGE_SIDE at most, unless full resolution was asked for.
     `colour`: gives uint8 (h, w, 3) BGR. `glance`: the same page reduced, on which digits that are large and clear are
-    read in half the time; None where it is small already.
+    read in two thirds of the time; None where it is small already, or huge, and for full resolution.
 
     The pixels are decoded when they are asked for: a JPEG's colours take four times as long as its grey, and few pages
     need them; and many need no more than a glance.
@@ -92,7 +92,7 @@ class Page:
 
 
 def page_of(frame: Image, *, full_resolution: bool = False) -> Page:
-    """The page in a frame, uint8 (height, width) grey or (height, width, 3) BGR."""
+    """The page in a frame, uint8 (height, width) grey or (height, width, 3) BGR: it must stay as it is until read."""
     return _page(frame, frame.shape[1], frame.shape[0], full_resolution)
 
 
@@ -102,6 +102,9 @@ def _page(frame: Image, width: int, height: int, full_resolution: bool) -> Page:
     small = reduced(frame, scale)
     preview = None if frame.ndim == 2 else reduced(small, PREVIEW_SCALE // scale)
     glance = Page(width, height, preview, _grey_of(small), _colour_of(small)) if scale > 1 else None
+
+    if frame.ndim == 2:
+        frame = _fit_page(frame, full_resolution)  # nobody needs the rest of it
 
     def fitted(pixels: Callable[[], Image]) -> Callable[[], Image]:
         return cache(lambda: _fit_page(pixels(), full_resolution))

@@ -296,7 +296,8 @@ def read_form(form: Form, page: Page, read: Callable[[Page], Reading], full_reso
         straight = straighten(frame, DESKEW[form.deskew](frame), aspect)
         scale = page.width / frame.shape[1], page.height / frame.shape[0]
         sheet = page_of(straight.frame, full_resolution=full_resolution)
-        reading = read(replace(sheet, width=round(sheet.width * scale[0]), height=round(sheet.height * scale[1])))
+        width, height = round(sheet.width * scale[0]), round(sheet.height * scale[1])
+        reading = read(replace(sheet, width=width, height=height, glance=None))
         to_picture = _rescaled(straight.to_picture, scale, (reading.width / sheet.width, reading.height / sheet.height))
     flat = [*reading.digits, *reading.beside]
     flat_boxes = np.array([digit.box for digit in flat], np.float64).reshape(-1, 4)

@@ -170,6 +170,18 @@ def mark_between(mask: Image, depth: Image, left: Written, right: Written) -> tu
     return _marks(window, depth[top:bottom, start:end], (start, top), is_mark, FAINTEST * deep)
 
 
+def is_clear_between(mask: Image, left: Written, right: Written) -> bool:
+    """Whether there is no ink at all where a mark could stand between two digits of a line.
+
+    mask: uint8 (h, w) of the page, 255 where there is ink.
+    """
+    head = min(left.region.y, right.region.y)
+    high = max(left.region.y + left.region.height, right.region.y + right.region.height) - head
+    top, bottom = round(head + DASH_LEVEL[0] * high), round(head + LOWEST * high)
+    window = mask[top:bottom, left.region.x + left.region.width : right.region.x]
+    return not window.size or not cv2.countNonZero(window)
+
+
 def minus_before(mask: Image, depth: Image, digit: Written) -> tuple[Region, float] | None:
     """The minus before the first digit of a line, and the depth of its ink, as `mark_between` gives them."""
     region, height = digit.region, digit.region.height

@@ -40,7 +40,6 @@ DEEP = 0.998  # of the pixels are shallower than what counts as the ink's depth
 GROUND_PLAIN = 16  # of 255: what usually strays by more is no sheet of paper with colours on it
 GROUND_CELLS = 12  # pixels of the coarse copy: a smaller patch of colour is no ground to write on
 GROUND_INK, GROUND_WRITTEN = 45, 3  # of 255, and pixels of that copy: so much of the ink on it stands out by its grey
-COLOUR_SMOOTH = 3  # pixels: a JPEG holds colours at half the size, and noise in each of its pixels
 COLOUR_GAIN = 1.5  # a colour channel is looked at where ink is deeper in it by this than in grey
 
 
@@ -214,16 +213,15 @@ def _depth_in_colour(frame: Image, grey: Image) -> Image:
     coarse = reduced(frame, scale)
     around = _reach(coarse, PAPER_REACH)
     paper = enlarged(as_image(cv2.medianBlur(coarse, around)), scale, grey.shape)
-    strayed, _ = _strayed(frame, grey, paper, COLOUR_SMOOTH)
+    strayed, _ = _strayed(frame, grey, paper)
     usual = enlarged(_usual(_cells(_halved(strayed))), PAPER_SCALE, grey.shape)
     return as_image(cv2.subtract(strayed, usual))
 
 
-def _strayed(frame: Image, grey: Image, paper: Image, smooth: int = 1) -> tuple[Image, Image]:
+def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
     """How much colour and grey stray from the paper's, in 255ths of it, to either side.
 
-    Light falls alike on all channels: what a shadow takes of the grey is taken off the colours first. smooth: pixels,
-    over which colours are taken.
+    Light falls alike on all channels: what a shadow takes of the grey is taken off the colours first.
     """
     light = cv2.divide(grey, cv2.cvtColor(paper, cv2.COLOR_BGR2GRAY), scale=HALF)
     strayed: Image = np.zeros_like(grey)
@@ -232,10 +230,7 @@ def _strayed(frame: Image, grey: Image, paper: Image, smooth: int = 1) -> tuple[
         # In a dark channel a grey level would count for much: there it is compared with less of the paper's.
         least = cv2.max(level, darkest)
         expected = _part(as_image(light), as_image(cv2.divide(level, least, scale=255)))
-        found = as_image(cv2.divide(channel, least, scale=HALF))
-        if smooth > 1:
-            found, expected = (as_image(cv2.blur(part, (smooth, smooth))) for part in (found, expected))
-        strayed = as_image(cv2.max(strayed, cv2.absdiff(found, expected)))
+        strayed = as_image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
     by_grey = cv2.absdiff(light, np.full_like(light, HALF))
     return tuple(as_image(cv2.convertScaleAbs(part, alpha=255 / HALF)) for part in (strayed, by_grey))  # type: ignore[return-value]
 

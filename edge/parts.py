@@ -52,7 +52,7 @@ class Parts:
 
     @property
     def pieces_left(self) -> bool:
-        """Whether there is more ink than the regions hold, in pieces that are no specks."""
+        """Whether some components belong to no region, being too low for one."""
         return len(self.components.boxes) > sum(map(len, self.members))
 
     def region(self, index: int) -> tuple[Region, float]:

@@ -121,7 +121,7 @@ class DigitReader:
         # A digit that is not sure enough for who asks is still ink of its line.
         threshold = min(self.min_confidence, self.classifier.info.rejection_threshold)
         judge = Judge(self._name, self.classifier.labels, threshold, self.min_confidence)
-        if page.glance is not None and not with_beside:
+        if page.glance is not None and not with_beside and not full_resolution:
             clear = read_at_a_glance(page.glance, judge, self.lines)
             if clear is not None:
                 return Reading(page.width, page.height, clear)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import median
 
 import cv2
@@ -14,6 +15,7 @@ from edge.compose import in_lines
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
 from edge.lines import tilt_of
+from edge.marks import is_clear_between
 from edge.page import PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import glyph_and_stroke
@@ -116,8 +118,9 @@ class Judge:
 
 
 def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = None) -> tuple[Digit, ...] | None:
-    """The digits of a page in reading order, where all that is on it are large digits that leave no doubt. None
-    elsewhere, and where lines have to be taken out: it has to be read from its whole picture then.
+    """The digits of a page in reading order, where all that is on it are large digits, each rather sure.
+
+    None elsewhere, and where lines have to be taken out: it has to be read from its whole picture then.
 
     network: as for `read_page`.
     """
@@ -134,16 +137,17 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
     if parts is None or parts.around is not None or parts.boxes[:, 3].min() < LEAST_AT_GLANCE or parts.pieces_left:
         return None
     bar = judge.index(BAR_LABEL)
-    found = _without_lines(_candidates(parts, judge), bar)
-    if len(found) < len(parts.members):
-        return None
-    found = _settled(found, judge, network, written, turn, False)
+    found = _settled(_candidates(parts, judge), judge, network, written, turn, False)
     if min((c.confidence for c in found), default=0.0) < CLEAR_AT_GLANCE:
         return None
-    judged = _without_surroundings(_judged(_without_faint(found), parts, judge.threshold, bar))
+    judged = _judged(_without_faint(found), parts, judge.threshold, bar)
+    judged = _without_lines(_without_surroundings(judged), bar)
     if len(judged) < len(found) or any(c.refused for c in judged):
         return None
     lines, _ = in_lines(judged, parts, judge.candidate, judge.threshold, bar, judge.index(RING_LABEL))
+    # A point may be too small to be told from a speck there.
+    if not all(is_clear_between(parts.ink.mask, *pair) for line in lines for pair in pairwise(line)):
+        return None
     return judge.digits(lines, _to_original(page, grey, turn), (page.width, page.height))
 
 
@@ -598,10 +602,8 @@ def _box(region: Region, back: Matrix, size: tuple[int, int]) -> Box:
     """
     (across, tilted, right_by), (_, down, down_by) = back.tolist()
     if tilted == 0:
-        # A region is a pixel wider to each side than its ink: a pixel of the original is enough.
-        inset = max(0.0, 1 - 1 / across)
-        xs = [(region.x + side) * across + right_by for side in (inset, region.width - inset)]
-        ys = [(region.y + side) * down + down_by for side in (inset, region.height - inset)]
+        xs = [side * across + right_by for side in _sides(region.x, region.width, across, size[0])]
+        ys = [side * down + down_by for side in _sides(region.y, region.height, down, size[1])]
     else:
         # The turned box would be larger than what it holds.
         corners = cv2.convexHull(cv2.findNonZero(_ink(region.mask))).reshape(-1, 2) + 0.5
@@ -609,6 +611,17 @@ def _box(region: Region, back: Matrix, size: tuple[int, int]) -> Box:
     left, top = (min(max(math.floor(min(v)), 0), most - 1) for v, most in zip((xs, ys), size, strict=True))
     right, bottom = (min(max(math.ceil(max(v)), 1), most) for v, most in zip((xs, ys), size, strict=True))
     return left, top, max(1, right - left), max(1, bottom - top)
+
+
+def _sides(start: int, length: int, scale: float, most: int) -> tuple[float, float]:
+    """Where the ink of a region begins and ends, and a pixel of the original before and after it.
+
+    The region is wider by one of its own pixels, but not beyond the frame. scale: pixels of the original for one of it.
+    most: of the original.
+    """
+    inset = max(0.0, 1 - 1 / scale)
+    end = start + length
+    return start + inset * (start > 0), end - inset * (end * scale <= most - scale / 2)
 
 
 def _ink(mask: Image) -> Image:

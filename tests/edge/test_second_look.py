@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from edge import DigitReader
 from edge.line_network import WIDTHS, LineNetwork
 from edge.rules import levelled
 from edge.second_look import Doubt, Seen, look_again
@@ -117,3 +118,41 @@ def test_a_line_longer_than_the_network_takes_is_read_whole(network: LineNetwork
 
 def test_an_empty_page_needs_no_look(network: LineNetwork) -> None:
     assert look_again([], [], np.zeros((100, 100), np.uint8), None, network) == []
+
+
+@pytest.mark.parametrize(("gap", "images"), [(0.5, 1), (0.85, 1)])
+def test_only_what_shares_an_image_with_a_digit_in_doubt_is_looked_at(
+    gap: float, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neighbours a little farther off would each be read in an image of their own, which says nothing of the doubt."""
+    reader = DigitReader()
+    sheet = Sheet(200, 560)
+    sheet.write("20547", 60, 60, 70, gap=gap)
+    looked_at = []
+    read, name = reader.lines.read, reader.classifier.classify
+
+    def noted(image: np.ndarray) -> object:
+        looked_at.append(image.shape)
+        return read(image)
+
+    def unsure_of_a_5(glyphs: np.ndarray) -> np.ndarray:
+        shares = name(glyphs)
+        return shares * np.float32(0.9) if shares.argmax() == 5 else shares
+
+    reader.lines = _With(reader.lines, read=noted)
+    reader.classifier = _With(reader.classifier, __call__=unsure_of_a_5)
+    assert reader.read(sheet.grey()).text == "20547"
+    assert len(looked_at) == images
+
+
+class _With:
+    """Something with other attributes."""
+
+    def __init__(self, base: object, **attributes: object) -> None:
+        self._base, self._attributes = base, attributes
+
+    def __getattr__(self, name: str) -> object:
+        return self._attributes[name] if name in self._attributes else getattr(self._base, name)
+
+    def __call__(self, *given: object) -> object:
+        return self._attributes["__call__"](*given)

@@ -234,11 +234,9 @@ class Api:
 
     def _read(self, uploads: Uploads, request: Request, watched: Watched) -> Reading:
         """Its pixels are gone when it returns."""
-        return self._daemon.reader.read(
-            uploads.page(_picture(request)),
-            fields=watched.form(),
-            full_resolution=self._daemon.settings.reading.full_resolution,
-        )
+        full_resolution = self._daemon.settings.reading.full_resolution
+        page = uploads.page(_picture(request), full_resolution=full_resolution)
+        return self._daemon.reader.read(page, fields=watched.form(), full_resolution=full_resolution)
 
     def trigger(self, request: Request) -> Response:
         with _alone(self._trigger, "another reading is just being taken; try again in a second"):

@@ -130,7 +130,7 @@ class Uploads:
         threading.Thread(target=do, name="picture", daemon=True).start()
         return answer.result()
 
-    def page(self, data: bytes) -> Page:
+    def page(self, data: bytes, *, full_resolution: bool = False) -> Page:
         """The picture. Raises HttpError for one that is too large, PictureError for what is none."""
         if len(data) > MAX_UPLOAD_BYTES:
             raise HttpError(
@@ -149,7 +149,7 @@ class Uploads:
                 f"{header.width}x{header.height} pixels; of {header.kind} no more than {most // 1_000_000} megapixels "
                 "are read here",
             )
-        return decode_page_bytes(data)
+        return decode_page_bytes(data, full_resolution=full_resolution)
 
 
 def _give_memory_back() -> None:
