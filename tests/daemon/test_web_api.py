@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edge.daemon.settings import FieldSettings, HttpSettings, StoreSettings
+from edge.daemon.settings import FieldSettings, HttpSettings, ReadingSettings, StoreSettings
 from edge.fields import FormField
 from tests.daemon.web_daemon import DEADLINE, TIME, jpeg, page, running
 
@@ -288,6 +288,17 @@ def test_a_large_photograph_is_read_with_boxes_in_its_own_pixels(site):
     said = site.post("/api/read", jpeg(large), Content_Type="image/jpeg").json
     assert (said["text"], said["width"]) == ("5550100", 4800)
     assert 400 < said["digits"][0]["box"][0] < 560
+
+
+@pytest.mark.parametrize(("full_resolution", "text"), [(False, ""), (True, "5550100")])
+def test_small_digits_of_a_large_photograph_are_read_at_full_resolution_where_that_is_set(
+    full_resolution, text, tmp_path
+):
+    large = np.full((2400, 3800, 3), page()[0, 0], np.uint8)
+    small = cv2.resize(page(), None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
+    large[1000 : 1000 + small.shape[0], 1500 : 1500 + small.shape[1]] = small
+    with running(tmp_path, reading=ReadingSettings(full_resolution=full_resolution)) as site:
+        assert site.post("/api/read", jpeg(large), Content_Type="image/jpeg").json["text"] == text
 
 
 def test_a_picture_is_read_with_the_daemons_fields_where_asked(site):
