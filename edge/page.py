@@ -14,6 +14,7 @@ from edge.sheet import find_sheet, plain_around, without_desk
 Image = NDArray[np.uint8]
 
 FINE_COPY = 300  # pixels: longer side of the copy on which the paper's level is judged, at least
+GLANCE_COPY = 150  # the same for a page that is looked at for large digits alone
 FINE_REACH = 16  # the picture's longer side over the width of the closing that bridges strokes
 DARKEST_PAPER = 64  # grey levels: in a darker channel noise would pass for ink
 COARSE_COPY = 80  # pixels: longer side of the copy on which wide strokes and colours are judged, at least
@@ -56,24 +57,27 @@ class PageInk:
     mask: Image
 
 
-def page_depth(grey: Image, preview: Image | None, colour: Callable[[], Image]) -> tuple[Image, Image | None]:
+def page_depth(
+    grey: Image, preview: Image | None, colour: Callable[[], Image], side: int = FINE_COPY
+) -> tuple[Image, Image | None]:
     """How far each pixel lies below the paper, uint8 (h, w), in 255ths of the paper's level; light ink is turned dark.
 
     The second one shows strokes so wide that the first takes them for paper, and with them shadows; None where there
     is no such thing. Around a sheet that lies on a darker desk there is paper.
 
     grey: uint8 (h, w). preview: uint8 (h', w', 3) BGR, a small copy by which it is judged whether grey is enough; None
-    for a grey picture. colour: gives uint8 (h, w, 3) BGR, called only where it is not.
+    for a grey picture. colour: gives uint8 (h, w, 3) BGR, called only where it is not. side: pixels, FINE_COPY or
+    GLANCE_COPY.
     """
-    fine, coarse = _copies(grey)
+    fine, coarse = _copies(grey, side)
     sheet = find_sheet(grey, coarse, preview)
     if sheet is not None:
         grey = without_desk(grey, sheet)
-        fine, coarse = _copies(grey)
+        fine, coarse = _copies(grey, side)
         if preview is not None:
             small = cv2.resize(sheet, preview.shape[1::-1], interpolation=cv2.INTER_NEAREST)
             preview = without_desk(preview, as_image(small))
-    depth, wide = _depth_of(grey, fine, coarse)
+    depth, wide = _depth_of(grey, fine, coarse, side)
     if preview is not None and _hides_in_grey(preview):
         frame = colour() if sheet is None else without_desk(colour(), sheet)
         depth = as_image(cv2.max(depth, _depth_in_colour(frame, grey)))
@@ -182,15 +186,15 @@ def _without_grounds(coloured: Image, by_grey: Image, reach: int) -> Image:
 _GROUND = np.ones((5, 5), np.uint8)
 
 
-def _copies(grey: Image) -> tuple[Image, Image]:
-    """A copy of at least FINE_COPY pixels, its noise taken out, and of that one of at least COARSE_COPY."""
-    fine = as_image(cv2.medianBlur(reduced(grey, scale_to(grey, FINE_COPY)), PAPER_SMOOTH))
+def _copies(grey: Image, side: int) -> tuple[Image, Image]:
+    """A copy of at least that many pixels, its noise taken out, and of that one of at least COARSE_COPY."""
+    fine = as_image(cv2.medianBlur(reduced(grey, scale_to(grey, side)), PAPER_SMOOTH))
     return fine, reduced(fine, scale_to(fine, COARSE_COPY))
 
 
-def _depth_of(grey: Image, fine: Image, coarse: Image) -> tuple[Image, Image | None]:
+def _depth_of(grey: Image, fine: Image, coarse: Image, side: int) -> tuple[Image, Image | None]:
     longer = max(grey.shape)
-    scale, coarser = scale_to(grey, FINE_COPY), scale_to(fine, COARSE_COPY)
+    scale, coarser = scale_to(grey, side), scale_to(fine, COARSE_COPY)
     if _is_chalk(reduced(fine, 2)):
         grey, fine, coarse = _inverse(grey), _inverse(fine), _inverse(coarse)
     paper = _paper(fine, round(longer / FINE_REACH / scale) | 1)

@@ -16,7 +16,7 @@ from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
 from edge.lines import tilt_of
 from edge.marks import is_clear_between
-from edge.page import PageInk, floor_of, ink_of_page, page_depth
+from edge.page import GLANCE_COPY, PageInk, floor_of, ink_of_page, page_depth
 from edge.parts import Parts, find_parts
 from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
@@ -125,7 +125,7 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
     network: as for `read_page`.
     """
     grey = page.grey()
-    depth, wide = page_depth(grey, page.preview, page.colour)
+    depth, wide = page_depth(grey, page.preview, page.colour, GLANCE_COPY)
     if wide is not None:
         return None
     floor = floor_of(depth)
