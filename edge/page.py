@@ -186,7 +186,7 @@ def _without_grounds(coloured: Image, by_grey: Image, reach: int) -> Image:
 _GROUND = np.ones((5, 5), np.uint8)
 
 
-def _copies(grey: Image, side: int) -> tuple[Image, Image]:
+def _copies(grey: Image, side: int = FINE_COPY) -> tuple[Image, Image]:
     """A copy of at least that many pixels, its noise taken out, and of that one of at least COARSE_COPY."""
     fine = as_image(cv2.medianBlur(reduced(grey, scale_to(grey, side)), PAPER_SMOOTH))
     return fine, reduced(fine, scale_to(fine, COARSE_COPY))
