@@ -79,8 +79,8 @@ class Page:
     `colour`: gives uint8 (h, w, 3) BGR. `glance`: the same page reduced, on which digits that are large and clear are
     read in two thirds of the time; None where it is small already, or huge, and for full resolution.
 
-    The pixels are decoded when they are asked for: a JPEG's colours take four times as long as its grey, and few pages
-    need them; and many need no more than a glance.
+    What is given is made when it is asked for, but for the grey of a large JPEG: many pages need no more than a glance,
+    and few their colours, which take four times as long to decode as the grey.
     """
 
     width: int
@@ -156,16 +156,16 @@ def decode_page_bytes(data: bytes, *, full_resolution: bool = False) -> Page:
         frame = np.asarray(found, np.uint8)
         return frame if header.orientation == UPRIGHT else _turned(frame, header.orientation)
 
-    def fitted(*, grey: bool) -> Image:
+    def whole(*, grey: bool) -> Image:
         return _fit_page(pixels(scale, grey=grey), full_resolution)
 
     width, height = (header.width, header.height) if header.orientation < 5 else (header.height, header.width)
     if header.channels == 1 or scale > 1:
         # All bits of a JPEG are decoded for any part of it: a reduced one costs less in colour than grey and a preview.
         page = _page(pixels(scale, grey=header.channels == 1), width, height, full_resolution)
-        whole = page.grey()
+        fitted = page.grey()
         # Few pages need their colours at all: to hold them would cost more memory than the reading does.
-        return replace(page, grey=lambda: whole, colour=lambda: fitted(grey=False))
+        return replace(page, grey=lambda: fitted, colour=lambda: whole(grey=False))
     glance, glance_scale = None, 1 if full_resolution else _glance_scale(longer)
     if glance_scale == 1:
         preview = pixels(PREVIEW_SCALE, grey=False)
@@ -174,7 +174,7 @@ def decode_page_bytes(data: bytes, *, full_resolution: bool = False) -> Page:
         small = pixels(glance_scale, grey=False)
         preview = reduced(small, PREVIEW_SCALE // glance_scale)
         glance = Page(width, height, preview, _grey_of(small), _colour_of(small))
-    return Page(width, height, preview, cache(lambda: fitted(grey=True)), lambda: fitted(grey=False), glance)
+    return Page(width, height, preview, cache(lambda: whole(grey=True)), lambda: whole(grey=False), glance)
 
 
 def _fit_page(frame: Image, full_resolution: bool) -> Image:

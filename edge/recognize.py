@@ -349,7 +349,8 @@ def _at_home(digit: Seen, looked_at: list[Candidate]) -> Seen:
 
 
 def _in_whole_lines(doubtful: list[Candidate], wholes: list[Candidate]) -> list[Candidate]:
-    """The candidates in doubt with the rest of their lines: the line network is surer of a digit between whole ones."""
+    """The candidates in doubt with what stands so near in their lines that one image shows both: the line network is
+    surer of a digit between whole ones."""
     if not doubtful:
         return []
     chosen = {id(c) for c in doubtful}

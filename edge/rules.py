@@ -371,7 +371,8 @@ def _usual(heights: Floats) -> float:
 
 
 def angle_of_rules(depth: Image, floor: Image, smallest: float) -> float | None:
-    """By how many degrees a page's lines are turned clockwise; None where it has none."""
+    """By how many degrees a page's lines are turned clockwise; None where it has none. Arguments as for
+    `without_rules`."""
     look = _net(depth, floor, smallest)
     if look is None:
         return None

@@ -120,10 +120,8 @@ def test_an_empty_page_needs_no_look(network: LineNetwork) -> None:
     assert look_again([], [], np.zeros((100, 100), np.uint8), None, network) == []
 
 
-@pytest.mark.parametrize(("gap", "images"), [(0.5, 1), (0.85, 1)])
-def test_only_what_shares_an_image_with_a_digit_in_doubt_is_looked_at(
-    gap: float, images: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("gap", [0.5, 0.85])
+def test_only_what_shares_an_image_with_a_digit_in_doubt_is_looked_at(gap: float) -> None:
     """Neighbours a little farther off would each be read in an image of their own, which says nothing of the doubt."""
     reader = DigitReader()
     sheet = Sheet(200, 560)
@@ -142,7 +140,7 @@ def test_only_what_shares_an_image_with_a_digit_in_doubt_is_looked_at(
     reader.lines = _With(reader.lines, read=noted)
     reader.classifier = _With(reader.classifier, __call__=unsure_of_a_5)
     assert reader.read(sheet.grey()).text == "20547"
-    assert len(looked_at) == images
+    assert len(looked_at) == 1
 
 
 class _With:
