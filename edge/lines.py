@@ -52,15 +52,11 @@ def tilt_of(boxes: Boxes) -> float:
         dy = (y - y[block, None] + foot - foot[block, None]) / 2
         larger, smaller = np.maximum(heights, heights[block, None]), np.minimum(heights, heights[block, None])
         near = (dx > 0.15 * larger) & (dx < (NEIGHBOUR_GAP + 1) * larger) & (larger <= HEIGHT_RATIO * smaller)
-        near &= np.abs(dy) < np.tan(math.radians(MAX_TILT)) * dx + 0.1 * larger
+        near &= np.abs(dy) < math.tan(math.radians(MAX_TILT)) * dx + 0.1 * larger
         steep = np.where(near, np.hypot(dx, 2.5 * dy), np.inf)
-        for _ in range(NEIGHBOURS):
-            nearest = steep.argmin(axis=1)
-            place = np.arange(len(steep)), nearest
-            some = np.isfinite(steep[place])
-            angles.append(np.arctan2(dy[place], dx[place])[some])
-            weights.append((dx[place] / larger[place])[some])
-            steep[place] = np.inf
+        near &= steep <= np.partition(steep, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1, None]
+        angles.append(np.arctan2(dy[near], dx[near]))
+        weights.append(dx[near] / larger[near])
     angle, weight = np.concatenate(angles), np.concatenate(weights)
     if not angle.size:
         return 0.0

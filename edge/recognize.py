@@ -1,7 +1,7 @@
 """Read a page: find its ink, name each region, split what touches, and put the digits in lines."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
@@ -99,8 +99,20 @@ class Judge:
 
     def candidate(self, region: Region, depth: float) -> Candidate:
         """What a region is taken for; depth: how deep its ink usually is."""
-        glyph, stroke = glyph_and_stroke(region)
-        return Candidate(region, glyph, self.name(glyph), stroke, depth)
+        (found,) = self.candidates([(region, depth)])
+        return found
+
+    def candidates(self, regions: Sequence[tuple[Region, float]]) -> list[Candidate]:
+        """What each region is taken for, arguments as for `candidate`.
+
+        All glyphs first, then the network for all: each finds its code and numbers in the processor's cache.
+        """
+        glyphs = [glyph_and_stroke(region) for region, _ in regions]
+        shares = [self.name(glyph) for glyph, _ in glyphs]
+        return [
+            Candidate(region, glyph, own, stroke, depth)
+            for (region, depth), (glyph, stroke), own in zip(regions, glyphs, shares, strict=True)
+        ]
 
     def index(self, label: str) -> int | None:
         """Of a label; None where there is no such."""
@@ -236,7 +248,7 @@ def _without_around(depth: Image, around: Image, turn: Matrix | None) -> Image:
 
 def _candidates(parts: Parts | None, judge: Judge) -> list[Candidate]:
     """What could be digits among a page's regions."""
-    return [] if parts is None else [judge.candidate(*parts.region(index)) for index in range(len(parts.members))]
+    return [] if parts is None else judge.candidates([parts.region(index) for index in range(len(parts.members))])
 
 
 def _settled(

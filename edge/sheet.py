@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from edge.deskew import find_page
 from edge.errors import PictureError
-from edge.segment import as_image, mean_within
+from edge.segment import as_image, levels_at, mean_within
 
 Image = NDArray[np.uint8]
 
@@ -35,8 +35,7 @@ def find_sheet(grey: Image, coarse: Image, preview: Image | None = None) -> Imag
     most = DESK_LEVEL if preview is None else LIGHT_DESK_LEVEL
     if not _is_desk(edge, most * int(coarse.max())):  # most pages have none, and this is the cheaper question
         return None
-    place = int((1 - BRIGHT_PART) * coarse.size)
-    paper = int(np.partition(coarse.ravel(), place)[place])
+    (paper,) = levels_at(coarse, (int((1 - BRIGHT_PART) * coarse.size),))
     level = DESK_LEVEL
     if not _is_desk(edge, DESK_LEVEL * paper):
         if preview is None or not _is_desk(edge, LIGHT_DESK_LEVEL * paper) or not _is_wood(preview, paper):
@@ -67,11 +66,13 @@ def _is_desk(edge: Image, level: float) -> bool:
 
 def _is_wood(preview: Image, paper: int) -> bool:
     """Whether the frame's edge is browner than what is as bright as the paper."""
-    sheet = preview[preview[:, :, 1] >= paper]
-    if not len(sheet):
+    green = cv2.extractChannel(preview, 1)
+    sheet = cv2.compare(green, np.full_like(green, paper), cv2.CMP_GE)
+    if not cv2.countNonZero(sheet):
         return False
-    (blue, _, red), (desk_blue, _, desk_red) = (part.mean(axis=0).tolist() for part in (sheet, _edge(preview)))
-    return bool(desk_blue * red < WOOD_TONE * blue * desk_red)
+    blue, _, red, _ = cv2.mean(preview, sheet)
+    desk_blue, _, desk_red, _ = cv2.mean(_edge(preview)[:, None])
+    return desk_blue * red < WOOD_TONE * blue * desk_red
 
 
 def without_desk(image: Image, sheet: Image) -> Image:

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.segment import Region, find_digit, stroke_width
+from edge.segment import Region, find_digit, levels_at, median_level, stroke_width, without_noise
 
 
 def seven(side: int, paper: int, ink: int, thickness: int, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -153,3 +153,20 @@ def test_stroke_width_of_a_bar_is_its_width() -> None:
         mask[20 : 20 + width, 20:280] = 255
         assert stroke_width(mask) == pytest.approx(width, rel=0.2)
     assert stroke_width(np.zeros((5, 5), np.uint8)) == 0
+
+
+@pytest.mark.parametrize("width", [1, 2, 31, 33, 34, 35, 66, 97, 192])
+def test_noise_is_taken_out_of_rows_of_any_length_as_by_the_median_of_three_pixels(width: int) -> None:
+    image = np.random.default_rng(width).integers(0, 256, (9, width), np.uint8)
+    quiet = without_noise(image)
+    padded = np.pad(image, 1, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).reshape(9, width, 9)
+    assert (quiet == np.median(windows, axis=2)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 5), (8, 8), (70, 96)])
+def test_levels_are_told_as_by_sorting(size: tuple[int, int]) -> None:
+    levels = np.random.default_rng(1).integers(0, 256, size, np.uint8) // 7
+    places = sorted({0, levels.size // 3, levels.size - 1})
+    assert levels_at(levels, places) == np.sort(levels, axis=None)[places].tolist()
+    assert median_level(levels) == np.median(levels)
