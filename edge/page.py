@@ -221,11 +221,12 @@ def _strayed(frame: Image, grey: Image, paper: Image) -> tuple[Image, Image]:
     """
     light = cv2.divide(grey, cv2.cvtColor(paper, cv2.COLOR_BGR2GRAY), scale=HALF)
     strayed: Image = np.zeros_like(grey)
-    darkest = np.full_like(grey, DARKEST_PAPER)
     for channel, level in zip(cv2.split(frame), cv2.split(paper), strict=True):
-        # In a dark channel a grey level would count for much: there it is compared with less of the paper's.
-        least = cv2.max(level, darkest)
-        expected = _part(as_image(light), as_image(cv2.divide(level, least, scale=255)))
+        least, expected = level, light
+        if cv2.minMaxLoc(level)[0] < DARKEST_PAPER:
+            # In a dark channel a grey level would count for much: there it is compared with less of the paper's.
+            least = cv2.max(level, np.full_like(grey, DARKEST_PAPER))
+            expected = _part(as_image(light), as_image(cv2.divide(level, least, scale=255)))
         strayed = as_image(cv2.max(strayed, cv2.absdiff(cv2.divide(channel, least, scale=HALF), expected)))
     by_grey = cv2.absdiff(light, np.full_like(light, HALF))
     return tuple(as_image(cv2.convertScaleAbs(part, alpha=255 / HALF)) for part in (strayed, by_grey))  # type: ignore[return-value]
