@@ -64,6 +64,9 @@ RING_PART = 0.07  # of the lines: a ring is drawn by hand around some digits,
 RING_ROOM = (0.02, 0.35)  # of their size: so far from them
 MOST_RINGED = 3  # digits
 SLASHED_PART = 0.06  # of the zeros have a stroke through them
+BAR_PART = 0.25  # of the ones are a bar as straight as a ruled line,
+BAR_LEAN = 4.0  # degrees, standard deviation from upright
+BAR_PEN = (0.8, 1.25)  # times as wide as the strokes of the 1 whose place it takes
 SCRIBBLE_PART = 0.08
 TORN_PART = 0.08
 WORDS_KEPT = 1500  # words are drawn once
@@ -194,6 +197,8 @@ class _Line:
             mask = self._digit(self.digits[index])
             if self.labels[index] == 0 and rng.random() < SLASHED_PART:
                 self._slash(mask)
+            if self.labels[index] == 1 and rng.random() < BAR_PART:
+                mask = self._bar(mask)
             height, width = mask.shape
             y = self.middle + self.slope * (at - self.width / 2) + self.size / 2 - height
             y = round(y + rng.normal() * BASELINE * self.size)
@@ -298,6 +303,19 @@ class _Line:
         ends = np.array([(left, height - 1 - bottom), (width - 1 - right, top)])
         pen = max(1, round(self.size * rng.uniform(0.05, 0.13)))
         cv2.polylines(zero, [np.rint(ends * 16).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 4)
+
+    def _bar(self, one: Image) -> Image:
+        """A 1 of the same height that is but a straight bar: of all digits it is the likest to a line between cells."""
+        rng = self.rng
+        height = one.shape[0]
+        pen = max(2, round(cv2.countNonZero(cv2.threshold(one, 127, 255, cv2.THRESH_BINARY)[1]) / height))
+        pen = max(2, round(pen * rng.uniform(*BAR_PEN)))
+        across = np.tan(np.radians(BAR_LEAN * rng.normal())) * (height - pen)
+        bar = np.zeros((height, round(abs(across)) + pen + 2), np.uint8)
+        middle, half = bar.shape[1] / 2, across / 2
+        ends = np.array([(middle - half, height - 1 - pen / 2), (middle + half, pen / 2)])
+        cv2.polylines(bar, [np.rint(ends * 16).astype(np.int32)], False, 255, pen, cv2.LINE_AA, 4)
+        return bar
 
     def _ring(self) -> None:
         """A ring around some of the digits, as the hand draws it: not round, not closed, not always clear of them."""
