@@ -18,6 +18,7 @@ from edge.segment import Region, as_image
 Image = NDArray[np.uint8]
 
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
+MARK_HEIGHT = 2.5  # the same of a slash, at most
 LINE_SHIFT = 0.6  # of their height: its middle is no farther off
 END_GAP = 0.45  # heights: a refused region this near a line's first or last digit is its beginning or end
 END_GAP_LIKELY = 0.9  # the same of one that could be a digit
@@ -123,6 +124,7 @@ def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: floa
             level = end[1]
         else:
             level = (places[k - 1, 1] + places[k, 1]) / 2
-        if abs(y - level) <= LINE_SHIFT * height and LINE_HEIGHT[0] * height <= h <= LINE_HEIGHT[1] * height:
+        highest = MARK_HEIGHT if c.mark else LINE_HEIGHT[1]
+        if abs(y - level) <= LINE_SHIFT * height and LINE_HEIGHT[0] * height <= h <= highest * height:
             added.append(c)
     return sorted([*members, *added], key=lambda c: place(c)[0]) if added else members

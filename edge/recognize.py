@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.candidate import Candidate, Shares, are_beside, between, boxes_of, lies_in
+from edge.candidate import Bools, Boxes, Candidate, Shares, are_beside, between, boxes_of, lies_in
 from edge.compose import in_lines
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
@@ -45,6 +45,8 @@ UNLIKELY = 0.05  # confidence below which a glyph is no digit by itself
 LEAST_SEEN = 0.42  # confidence of both networks together: with less, the end of a number is none of its digits
 NOT_SEEN = 0.05  # times the confidence of a region in doubt in which the line network sees no digit
 NOT_ASKED = 0.5  # the same where there are too many to be asked
+BAR_HEIGHTS, BAR_GAP = (0.75, 1.25), 1.6  # of the height of the digit beside it, at most so far: a bar that is a 1
+BAR_STROKE, BAR_DEPTH = 0.5, 0.8  # of that digit's: how wide and deep it is, at least
 LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
 WORD_GAP = 0.15  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
@@ -54,7 +56,8 @@ LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit
 LEAST_ALONE = 0.75  # the same for a region that stands alone
 
 DEEP_PART = 0.9  # of the ink of a page's likely digits is no deeper than its deeper digits are
-FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page
+FAINT = 0.4  # of that depth: fainter ink than this is no digit of the page,
+FAINT_SURE = 0.95  # unless it is so surely one, beside another such
 
 SURROUNDINGS = 0.3  # of a region's longer side: so far around it the paper is looked at
 EDGE_REACH = 2  # pixels around ink: its soft edge is no paper
@@ -77,7 +80,8 @@ WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, hi
 WIDE_SAME = 0.7  # of its box: something as large was found by the closer look already; less is a piece of it
 
 LEAST_SURE = 4  # digits that a page has before their height says what is too large to be one
-HIGHEST_BAR = 1.5  # of the highest of them: a bar higher than this is no digit
+HIGHEST_BAR = 1.5  # of the highest of them: a bar higher than this is no digit,
+HIGHEST_SLASH, SLASH_LEAN = 2.3, 0.15  # and up to this, where it leans by so much of its height, a slash
 GIANT = 5.0  # of their median height: what is higher is a line of the page, or its edge
 GIANT_STROKE = 0.04  # of its height: the strokes of a digit so large are wider
 LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
@@ -152,7 +156,7 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
     found = _settled(_candidates(parts, judge), judge, network, written, turn, False)
     if min((c.confidence for c in found), default=0.0) < CLEAR_AT_GLANCE:
         return None
-    judged = _judged(_without_faint(found), parts, judge.threshold, bar)
+    judged = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar)
     judged = _without_lines(_without_surroundings(judged), bar)
     if len(judged) < len(found) or any(c.refused for c in judged):
         return None
@@ -189,12 +193,12 @@ def read_page(
     bar = judge.index(BAR_LABEL)
     found = _without_lines(_candidates(parts, judge), bar)
     found = _settled(found, judge, network, written, turn, ruled)
-    found = _judged(_without_faint(found), parts, judge.threshold, bar)
+    found = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
         thick = find_parts(ink_of_page(wide), WIDE_HEIGHT * max(depth.shape), outlined=True)
-        strokes = _judged(_without_faint(_candidates(thick, judge)), thick, judge.threshold, bar)
+        strokes = _judged(_without_faint(_candidates(thick, judge), judge, bar), thick, judge.threshold, bar)
         # Thinner ones the closer look had seen: they are the edge of a shadow.
         strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * max(depth.shape)]
         found = _with_wide(found, strokes, judge.threshold, bar)
@@ -293,7 +297,8 @@ def _looked_at(
     if len(doubtful) > MOST_LOOKED_AT:
         in_doubt = {id(c) for c in doubtful}
         return [replace(c, shares=c.shares * NOT_ASKED) if id(c) in in_doubt else c for c in wholes]
-    looked_at = (wholes if everything else _in_whole_lines(doubtful, wholes))[:MOST_LOOKED_AT]
+    asked = [c for c in wholes if not c.refused] if everything else _in_whole_lines(doubtful, wholes)
+    looked_at = asked[:MOST_LOOKED_AT]
     if not looked_at:
         return wholes
     sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c, SURE)]
@@ -308,12 +313,15 @@ def _looked_at(
     others = [c for c in wholes if id(c) not in chosen]
     found: list[Candidate] = []
     unseen: list[Candidate] = []
+    bars: list[Candidate] = []
     for k, whole in enumerate(looked_at):
         digits = held.get(k, [])
         if not digits:
-            if k in parts or (everything and whole.label == bar):
-                continue  # a piece of a digit, or what is left of a line
-            if k in around:
+            if k in parts:
+                continue
+            if everything and whole.label == bar:
+                bars.append(whole)
+            elif k in around:
                 found.append(replace(whole, refused=True))
             else:
                 unseen.append(whole)
@@ -329,7 +337,8 @@ def _looked_at(
         if fallen:
             whole = candidate(_joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
-    return _without_signs(found, others) + others + _unseen(unseen)
+    found = _without_signs(found, others) + others
+    return found + _unseen(unseen) + _of_one_hand(bars, [c for c in found if c.label != bar])
 
 
 def _unseen(wholes: list[Candidate]) -> list[Candidate]:
@@ -344,6 +353,22 @@ def _unseen(wholes: list[Candidate]) -> list[Candidate]:
         replace(c, shares=c.shares * NOT_SEEN) if unsure or are_beside(box, among, WORD_GAP).any() else c
         for c, box, unsure in zip(wholes, boxes, doubtful.tolist(), strict=True)
     ]
+
+
+def _of_one_hand(bars: list[Candidate], digits: list[Candidate]) -> list[Candidate]:
+    """Bars of which the line network sees none on a page of lines, without what is left of these: a 1 stands beside a
+    digit, is as high, and written with the same pen."""
+    sure = [c for c in digits if c.confidence >= SURE]
+    boxes = boxes_of(sure)
+    pens, depths = np.array([c.stroke for c in sure]), np.array([c.depth for c in sure])
+
+    def is_written(c: Candidate, box: Boxes) -> bool:
+        ratio = box[3] / boxes[:, 3]
+        same = (ratio >= BAR_HEIGHTS[0]) & (ratio <= BAR_HEIGHTS[1])
+        same &= (c.stroke >= BAR_STROKE * pens) & (c.depth >= BAR_DEPTH * depths)
+        return bool((same & are_beside(box, boxes, BAR_GAP)).any())
+
+    return [c for c, box in zip(bars, boxes_of(bars), strict=True) if is_written(c, box)]
 
 
 def _at_home(digit: Seen, looked_at: list[Candidate]) -> Seen:
@@ -518,8 +543,11 @@ def _roughness(ink: PageInk, region: Region) -> float:
 _EDGE = np.ones((2 * EDGE_REACH + 1, 2 * EDGE_REACH + 1), np.uint8)
 
 
-def _without_faint(found: list[Candidate]) -> list[Candidate]:
-    """The candidates without those far fainter than the page's digits: pieces of ruling, the paper's other side."""
+def _without_faint(found: list[Candidate], judge: Judge, bar: int | None) -> list[Candidate]:
+    """The candidates without those far fainter than the page's digits: pieces of ruling, the paper's other side.
+
+    bar: index of the label of the digit that is but a bar, None where there is no such label.
+    """
     sure = [c for c in found if c.confidence >= SURE]
     if not sure:
         return found
@@ -528,19 +556,56 @@ def _without_faint(found: list[Candidate]) -> list[Candidate]:
     order = np.argsort(depths)
     reached = np.cumsum(inks[order])
     usual = depths[order][int(np.searchsorted(reached, DEEP_PART * reached[-1]))]
-    return [c for c in found if c.depth >= FAINT * usual]
+    faint = np.array([c.depth < FAINT * usual for c in found])
+    if not faint.any():
+        return found
+    kept = ~faint | _written(found, faint, judge, bar)
+    return [c for c, keep in zip(found, kept.tolist(), strict=True) if keep]
+
+
+def _written(found: list[Candidate], faint: Bools, judge: Judge, bar: int | None) -> Bools:
+    """bool (n,): which of the faint ones, (n,), are written, with a pencil or a pen that runs dry: in a row with a sure
+    digit, one of them such a digit, and all of them read worse in a mirror, as what shines through the paper does not.
+    """
+    boxes = boxes_of(found)
+    digits = np.array([c.confidence >= FAINT_SURE and c.label != bar for c in found])
+    beside = np.array([are_beside(box, boxes) for box in boxes])
+    written = np.zeros_like(faint)
+    left = faint & digits
+    while left.any():
+        row = np.zeros_like(left)
+        row[left.argmax()] = True
+        while (more := beside[row].any(axis=0) & ~row).any():
+            row |= more
+        left &= ~row
+        members = [found[k] for k in np.flatnonzero(row & faint)]
+        mirrored = sum(float(judge.name(np.ascontiguousarray(c.glyph[:, ::-1])).max()) for c in members)
+        if np.count_nonzero(row & digits) > 1 and sum(c.confidence for c in members) > mirrored:
+            written |= row & faint
+    return written
 
 
 def _without_lines(found: list[Candidate], bar: int | None) -> list[Candidate]:
     """The candidates without bars far higher than any digit of the page: lines that were not level, or pieces of them.
+    One that leans may be a slash between two numbers: it is refused, and has its place there.
 
     bar: index of the label of the digit that is but a bar, None where there is no such label.
     """
     sure = [c.region.height for c in found if c.confidence >= SURE and c.label != bar]
     if len(sure) < LEAST_SURE:
         return found
-    most = HIGHEST_BAR * max(sure)
-    return [c for c in found if c.label != bar or c.region.height <= most]
+    highest = max(sure)
+
+    def leans(c: Candidate) -> bool:
+        return c.region.height <= HIGHEST_SLASH * highest and c.region.width - c.stroke >= SLASH_LEAN * c.region.height
+
+    kept = []
+    for c in found:
+        if c.label != bar or c.region.height <= HIGHEST_BAR * highest:
+            kept.append(c)
+        elif leans(c):
+            kept.append(replace(c, refused=True, mark=True))
+    return kept
 
 
 def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
