@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode import decode
+from edge.decode import NOT_FILES, decode
 from edge.errors import PictureError, SourceError, UsageError
 from edge.picture_header import MAX_PIXELS
 from edge.source import PICTURE_SUFFIXES, find
@@ -158,7 +158,7 @@ def _source_of(text: str, every_frame: bool, new_only: bool) -> Source:
         return Camera(text)
     if stat.S_ISDIR(mode):
         return Folder(text, new_only=new_only)
-    return Video(text, every_frame=every_frame and stat.S_ISREG(mode))
+    return Video(text, every_frame=every_frame)
 
 
 # Pictures the other way up
@@ -305,9 +305,8 @@ class Video:
         self._is_url = "://" in location
         self.name = _without_secrets(location) if self._is_url else location
         self.live = self._is_url or not every_frame
-        # An RTSP server keeps the pace, and so does whoever fills a pipe.
-        own_pace = location.lower().startswith("rtsp") if self._is_url else not os.path.isfile(location)
-        self._paced = not every_frame and not own_pace
+        # An RTSP server keeps the pace.
+        self._paced = not every_frame and not (self._is_url and location.lower().startswith("rtsp"))
         self._pace = _Pace(rate)
         self._capture: Any = None
         self._announced: float | None = None  # frames, where it has an end
@@ -320,6 +319,8 @@ class Video:
 
     def open(self) -> None:
         self.close()
+        if not self._is_url:
+            self._check()
         if not self._is_url and self._location.lower().endswith(STILL_SUFFIXES) and os.path.isfile(self._location):
             raise SourceError(f"{self.name}: a picture, not a video; edge-digits read reads it")
         # An absolute path: FFmpeg takes what stands before a colon for a protocol.
@@ -350,6 +351,15 @@ class Video:
         self._grabbed = 0
         self._waiting = False
         self._start = time.monotonic()
+
+    def _check(self) -> None:
+        """Looks before FFmpeg opens it: that would wait for whoever fills a named pipe."""
+        try:
+            kind = stat.S_IFMT(os.stat(self._location).st_mode)
+        except (OSError, ValueError):  # said when it cannot be opened
+            return
+        if kind in NOT_FILES:
+            raise SourceError(f"{self.name}: {NOT_FILES[kind]}, not a video file")
 
     @property
     def _ends(self) -> bool:

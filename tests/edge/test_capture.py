@@ -1,6 +1,7 @@
 """Sources of frames: real video files, servers, and folders that another process fills."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -233,6 +234,23 @@ def test_a_file_that_is_no_video_is_one_clear_error(
     path.write_bytes(cv2.imencode(".png", digit())[1].tobytes() if content is None else content)
     with pytest.raises(SourceError, match=f"{name}: {says}"):
         open_source(str(path)).open()
+
+
+def test_a_pipe_a_socket_or_a_disk_is_one_clear_error_at_once(tmp_path: Path) -> None:
+    pipe, plug = tmp_path / "pipe", tmp_path / "socket.mp4"
+    os.mkfifo(pipe)
+    kinds = {str(pipe): "a named pipe", str(plug): "a socket"}
+    kinds |= {disk: "a device" for disk in map(str, Path("/dev").iterdir()) if Path(disk).is_block_device()}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(plug))
+        for text, kind in kinds.items():
+            for every_frame in (False, True):
+                source = open_source(text, every_frame=every_frame)
+                start = time.monotonic()
+                with pytest.raises(SourceError) as error:
+                    Latest(source).open()
+                assert time.monotonic() - start < 1
+                assert str(error.value) == f"{text}: {kind}, not a video file"
 
 
 def test_a_video_whose_name_is_not_utf8_is_one_clear_error(tmp_path: Path) -> None:
