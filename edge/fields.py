@@ -32,6 +32,7 @@ from edge.reader import NO_DIGIT
 from edge.reading import REFUSED, Box, Digit, Field, Reading
 
 MAX_FORM_BYTES = 1_000_000  # a form file that is larger is something else
+BYTE_ORDER_MARK = "\ufeff"  # before a text in UTF-8, as Windows Notepad may save it; TOML knows none
 SHAPE_TOLERANCE = 0.06  # between the form's width over height and the picture's, where nothing straightens it
 
 FRAME_PART = 0.7  # of a field's box, both ways: what fills more of it may be its printed frame
@@ -190,15 +191,20 @@ def load_form(path: str | os.PathLike[str]) -> Form:
 
 def parse_form(text: str) -> Form:
     """The form that a TOML text describes. Raises UsageError."""
-    try:
-        said = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"not valid TOML: {error}") from None
+    said = parse_toml(text)
     listed = said.pop("field", [])
     check_keys(said, ("size", "deskew", "field"), "")
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise UsageError("each field begins with [[field]], in two brackets")
     return Form(tuple(_field(entry, place) for place, entry in enumerate(listed, 1)), **said)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What a TOML text says. Raises UsageError."""
+    try:
+        return tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more digits than Python reads
+        raise UsageError(f"not valid TOML: {error}") from None
 
 
 def _field(entry: dict[str, Any], place: int) -> FormField:

@@ -26,6 +26,12 @@ def test_an_empty_file_is_the_demonstration(tmp_path) -> None:
     assert load_config(path) == Settings(path=path)
 
 
+def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path) -> None:
+    path = tmp_path / "daemon.toml"
+    path.write_text(EXAMPLE.read_text(), "utf-8-sig")
+    assert load_config(path) == Settings(path=path)
+
+
 def test_the_example_says_every_key_with_its_default() -> None:
     assert load_config(EXAMPLE) == Settings(path=EXAMPLE)
     said = tomllib.loads(EXAMPLE.read_text())

@@ -54,6 +54,12 @@ def test_boxes_without_a_size_are_parts_of_the_page() -> None:
     assert form.parts(form.fields[0]) == (0, 0.25, 1, 0.75)
 
 
+def test_a_form_saved_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "form.toml"
+    path.write_text(WHOLE, "utf-8-sig")
+    assert load_form(path) == parse_form(WHOLE)
+
+
 def field(**keys: str) -> str:
     said = {"name": '"total"', "box": "[0.1, 0.1, 0.2, 0.2]"} | keys
     return "[[field]]\n" + "\n".join(f"{key} = {value}" for key, value in said.items() if value) + "\n"
@@ -146,8 +152,9 @@ def test_a_mistake_is_one_line_that_names_the_field(text: str, message: str | No
         (lambda path: path.symlink_to("/dev/zero"), "not a form file"),
         (lambda path: path.write_bytes(b"#" * 2_000_000), "more than 1 MB; not a form file"),
         (lambda path: path.write_text("a = " + "[" * 100_000), "not valid TOML"),
+        (lambda path: path.write_text("a = " + "1" * 5000), "not valid TOML"),
     ],
-    ids=["missing", "folder", "bytes", "device", "large", "deep"],
+    ids=["missing", "folder", "bytes", "device", "large", "deep", "long"],
 )
 def test_a_file_that_is_no_form_is_one_line(make: Callable[[Path], None], message: str, tmp_path: Path) -> None:
     path = tmp_path / "form.toml"
