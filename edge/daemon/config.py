@@ -201,7 +201,7 @@ def secret(path: str, variable: str = "") -> str | None:
     """
     if path:
         try:
-            with open(path, encoding="utf-8") as file:
+            with open(path, encoding="utf-8-sig") as file:
                 line = file.read(MAX_SECRET_BYTES).partition("\n")[0].strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None

@@ -131,6 +131,8 @@ def test_a_secret_is_the_first_line_of_its_file_or_in_the_environment(tmp_path, 
     path.write_text("s3cret\nmore\n")
     monkeypatch.setenv("A_VARIABLE", "other")
     assert secret(str(path), "A_VARIABLE") == "s3cret"
+    path.write_text("s3cret\r\n", "utf-8-sig")
+    assert secret(str(path), "A_VARIABLE") == "s3cret"
     assert secret("", "A_VARIABLE") == "other"
     assert secret("", "NO_VARIABLE") is None
 
