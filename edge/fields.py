@@ -46,6 +46,10 @@ REFUSED_WIDTH = 0.3  # of its height: what is thinner is a line
 BORDER_REACH = 0.12  # of a cell's width: so far from where it should be may a printed border lie
 BORDER_WIDTH = 0.3  # of a cell's width: a wider stroke is written
 
+# Of regular expressions: an escaped character, or a repetition; and what makes part of a pattern optional.
+NO_BRACE = re.compile(r"\\N\{[^}]*\}|\\.|\{(\d+(,\d*)?|,\d*)\}", re.DOTALL)
+MAY_BE_LEFT_OUT = re.compile(r"[|?*#\[]|\{0|\{,")
+
 DESKEW = {"page": find_page, "marks": find_marks}
 
 A_CHARACTER_REFUSED = "a character was not a digit"
@@ -89,9 +93,16 @@ class FormField:
                 re.compile(self.pattern)
             except (re.error, OverflowError, RecursionError) as error:
                 raise self._mistake(f"pattern '{self.pattern}' is not a regular expression: {error}") from None
+            if not self.pattern:
+                raise self._mistake("pattern is empty; leave it out where any digits will do")
+            if _needs_a_brace(self.pattern):
+                how = r"a repetition is {7} or {4,6}, a brace \{"
+                raise self._mistake(f"pattern '{self.pattern}' wants a brace in the text; {how}")
         for key, value in (("length", self.length), ("cells", self.cells)):
             if value is not None and (type(value) is not int or value < 1):
                 raise self._mistake(f"{key} is {_said(value)}; it is a whole number from 1 on")
+        if self.length is not None and self.cells is not None and self.length > self.cells:
+            raise self._mistake(f"length is {self.length}, but cells is only {self.cells}")
         if type(self.skip_marks) is not bool:
             raise self._mistake(f"skip_marks is {_said(self.skip_marks)}; it is true or false")
 
@@ -249,6 +260,15 @@ def toml_text(value: str) -> str:
     if "\\" in value and "'" not in value and value.isprintable():
         return f"'{value}'"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _needs_a_brace(pattern: str) -> bool:
+    """Whether no text without a brace matches, as Python takes that of a mistaken repetition for one.
+
+    False where that is not plain: an alternative, a group or a repetition may leave the brace out.
+    """
+    rest = NO_BRACE.sub("", pattern)
+    return not MAY_BE_LEFT_OUT.search(pattern) and ("{" in rest or "}" in rest)
 
 
 def _said(value: object) -> str:
