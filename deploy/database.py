@@ -98,7 +98,7 @@ def _owned_as(one: Path, other: Path) -> None:
 
 def main(what: str, config: str, known: str = "0") -> None:
     try:
-        said = tomllib.loads(Path(config).read_text()).get("device", {}).get("state", "")
+        said = tomllib.loads(Path(config).read_text("utf-8-sig")).get("device", {}).get("state", "")
         state = Path(said or STATE)
         if what.startswith("must-"):
             needed = must_keep if what == "must-keep" else must_restore

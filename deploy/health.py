@@ -46,7 +46,7 @@ def failed(address: str, token: str, part: str = "") -> str:
 
 def section(config: str, name: str = "http") -> dict[str, Any]:
     """A section of a configuration."""
-    return tomllib.loads(Path(config).read_text()).get(name, {})
+    return tomllib.loads(Path(config).read_text("utf-8-sig")).get(name, {})
 
 
 def listens(http: dict[str, Any]) -> tuple[str, int] | None:

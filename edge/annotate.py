@@ -1,6 +1,7 @@
 """Draw what was read into the picture: a box around each digit, its label and confidence beside it."""
 
 import itertools
+import math
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,11 @@ FIELD_COLOUR: Colour = (255, 200, 90)
 RIM_COLOUR: Colour = (0, 0, 0)
 MARGIN_COLOUR: Colour = (96, 96, 96)
 
-READABLE_DIGIT = 44.0  # pixels: with digits lower than this the picture is enlarged, so that letters fit between them
-ENLARGED_SIDE = 1600  # pixels: but to no longer side than this
+READABLE_DIGIT = 60.0  # pixels: with digits lower than this the picture is enlarged, so that letters fit between them
+ENLARGED_PIXELS = 24_000_000  # but to no more than these, 72 MB; a picture that has more stays as it is
+LEAST_ENLARGED = 1.25  # times; less blurs the picture for nothing
+CROWDED_DIGIT = 32.0  # pixels: where digits are lower all the same, labels stand without their confidence
+LETTER_PART, LEAST_LETTER = 0.45, 8.0  # of the digits' height, and pixels: how high those are, the larger of both
 LABEL_PART = 0.34  # of the digits' height: that of their labels
 LABEL_HEIGHTS = (13.0, 1 / 20)  # pixels, and part of the picture's longer side: the lowest and the highest
 TIERS = (6, 10)  # of the places for a label: first those above and below, then those beside, then those aslant
@@ -39,7 +43,7 @@ FONT_HEIGHT = 22.0  # pixels: of its capitals at scale 1
 STROKE = 1 / 9  # of a letter's height: the width of its lines
 RIM = 1 / 10  # of a letter's height on either side, at least a pixel
 BOX_LINE = 1 / 12  # of a label's height: the width of a box's line
-FINE_SIDE = 400  # pixels: only in a smaller picture a line is one pixel wide
+BOX_AWAY = 3.0, 1 / 16  # pixels, and part of the digits' height, the smaller of both: between a box and the ink
 NEARBY = 14.0  # label heights: words reach no farther from their box
 GAP = 0.3  # of a label's height, between it and its box
 DIGIT_COST = 8.0  # of a pixel of a digit covered, where one of another label costs 1
@@ -49,33 +53,40 @@ def annotated(frame: Image, reading: Reading) -> Image:
     """A BGR copy, uint8 (height, width, 3), of a reading's frame with what was read drawn into it.
 
     The frame, uint8 grey or BGR, may be reduced against `reading.width`. A picture with small digits is enlarged, and
-    one without room beside its digits gets a margin: letters can be read and cover no digit.
+    one without room beside its digits gets a margin: letters can be read and cover no digit. Where that would make it
+    too large, labels stand without their confidence: the colour says whether it is sure.
     """
-    canvas = np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8) if frame.ndim == 2 else frame.copy()
     if not reading.digits and not reading.fields:
-        return canvas
+        return _in_colour(frame)
     enlarged = _enlargement(frame, reading)
-    if enlarged > 1:
-        size = (frame.shape[1] * enlarged, frame.shape[0] * enlarged)
-        canvas = np.asarray(cv2.resize(canvas, size, interpolation=cv2.INTER_CUBIC), np.uint8)
-    layout = _Layout(canvas, reading, margin=0)
+    size = (round(frame.shape[1] * enlarged), round(frame.shape[0] * enlarged))
+    layout = _Layout(size, reading, margin=0)
     if layout.covered > 0:
-        margin = round(MARGIN * layout.label_height)
-        around = (margin, margin, margin, margin)
-        larger = np.asarray(cv2.copyMakeBorder(canvas, *around, cv2.BORDER_CONSTANT, value=MARGIN_COLOUR), np.uint8)
-        roomier = _Layout(larger, reading, margin)
+        roomier = _Layout(size, reading, round(MARGIN * layout.label_height))
         if roomier.covered < MARGIN_HELPS * layout.covered:
-            canvas, layout = larger, roomier
-    layout.draw()
+            layout = roomier
+    canvas = frame if enlarged == 1 else np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+    canvas = _in_colour(canvas)
+    if layout.margin:
+        around = (layout.margin,) * 4
+        canvas = np.asarray(cv2.copyMakeBorder(canvas, *around, cv2.BORDER_CONSTANT, value=MARGIN_COLOUR), np.uint8)
+    layout.draw(canvas)
     return canvas
 
 
-def _enlargement(frame: Image, reading: Reading) -> int:
+def _in_colour(frame: Image) -> Image:
+    """A BGR copy."""
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR), np.uint8) if frame.ndim == 2 else frame.copy()
+
+
+def _enlargement(frame: Image, reading: Reading) -> float:
     """How many times larger the picture is drawn."""
     if not reading.digits:
-        return 1
+        return 1.0
     height = float(np.median([digit.box[3] for digit in reading.digits])) * frame.shape[1] / reading.width
-    return max(1, int(min(np.ceil(READABLE_DIGIT / max(height, 1.0)), ENLARGED_SIDE / max(frame.shape[:2]))))
+    most = math.sqrt(ENLARGED_PIXELS / (frame.shape[0] * frame.shape[1]))
+    enlarged = min(READABLE_DIGIT / max(height, 1.0), most)
+    return enlarged if enlarged >= LEAST_ENLARGED else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,43 +100,47 @@ class _Word:
 
 
 class _Layout:
-    """Where everything goes on one canvas."""
+    """Where everything goes on a picture of a size (width, height) with a margin around it, in pixels."""
 
-    def __init__(self, canvas: Image, reading: Reading, margin: int) -> None:
-        self._canvas = canvas
-        self._size = (canvas.shape[1], canvas.shape[0])
+    def __init__(self, size: tuple[int, int], reading: Reading, margin: int) -> None:
+        self.margin = margin
+        self._size = (size[0] + 2 * margin, size[1] + 2 * margin)
         self._reading = reading
-        scale = (canvas.shape[1] - 2 * margin) / reading.width
+        scale = size[0] / reading.width
         self._digits = _scaled([digit.box for digit in reading.digits], scale, margin)
         self._fields = _scaled([field.box for field in reading.fields], scale, margin)
-        longer = max(canvas.shape[:2])
+        longer = max(self._size)
         usual = float(np.median(self._digits[:, 3])) if len(self._digits) else longer / 30
-        least, most = LABEL_HEIGHTS[0], max(LABEL_HEIGHTS[0], LABEL_HEIGHTS[1] * longer)
+        crowded = len(self._digits) > 0 and usual < CROWDED_DIGIT
+        least = max(LEAST_LETTER, LETTER_PART * usual) if crowded else LABEL_HEIGHTS[0]
+        most = max(least, LABEL_HEIGHTS[1] * longer)
         self.label_height = float(np.clip(LABEL_PART * usual, least, most))
-        self._line = max(2 if longer >= FINE_SIDE else 1, round(BOX_LINE * self.label_height))
+        self._line = max(1, round(BOX_LINE * self.label_height))
+        self._away = min(BOX_AWAY[0], BOX_AWAY[1] * usual)
         self._taken = np.zeros((len(reading.digits) + len(reading.fields), 4))
         self._placed = 0
         self.covered = 0.0  # area of digits, in pixels, that labels cover
         self._labels = [
-            self._place([(digit.text, 1.0), (_percent(digit), CONFIDENCE_PART)], box)
+            self._place([(digit.text, 1.0), *([] if crowded else [(_percent(digit), CONFIDENCE_PART)])], box)
             for digit, box in zip(reading.digits, self._digits, strict=True)
         ]
+        caption_part = CONFIDENCE_PART * max(1.0, LABEL_HEIGHTS[0] / self.label_height)
         self._captions = [
-            self._place([(_caption(field), CONFIDENCE_PART)], box)
+            self._place([(_caption(field), caption_part)], box)
             for field, box in zip(reading.fields, self._fields, strict=True)
         ]
 
-    def draw(self) -> None:
+    def draw(self, canvas: Image) -> None:
         """All of it: boxes first, so that no line crosses a letter."""
         boxes = [(box, FIELD_COLOUR if f.valid else REFUSED_COLOUR) for box, f in self._pairs(self._fields)]
         boxes += [(box, _colour(digit)) for box, digit in zip(self._digits, self._reading.digits, strict=True)]
-        for rim in (True, False):
+        for rim in (1, 0):
             for box, colour in boxes:
-                self._draw_box(box, RIM_COLOUR if rim else colour, self._line + 2 * rim)
+                self._draw_box(canvas, box, RIM_COLOUR if rim else colour, rim)
         for words, field in zip(self._captions, self._reading.fields, strict=True):
-            self._draw_words(words, FIELD_COLOUR if field.valid else REFUSED_COLOUR)
+            _draw_words(canvas, words, FIELD_COLOUR if field.valid else REFUSED_COLOUR)
         for words, digit in zip(self._labels, self._reading.digits, strict=True):
-            self._draw_words(words, _colour(digit))
+            _draw_words(canvas, words, _colour(digit))
 
     def _pairs(self, boxes: Boxes) -> Iterator[tuple[Boxes, Field]]:
         return zip(boxes, self._reading.fields, strict=True)
@@ -183,20 +198,21 @@ class _Layout:
         far = (others[:, :2] > box[:2] + box[2:] + reach) | (others[:, :2] + others[:, 2:] < box[:2] - reach)
         return np.asarray(others[~far.any(axis=1)], np.float64)
 
-    def _draw_box(self, box: Boxes, colour: Colour, line: int) -> None:
-        """Around the ink, not on it."""
-        away = self._line / 2 + 3
-        left, top = round(float(box[0] - away)), round(float(box[1] - away))
-        right, bottom = round(float(box[0] + box[2] + away)), round(float(box[1] + box[3] + away))
-        cv2.rectangle(self._canvas, (left, top), (right, bottom), colour, line)
+    def _draw_box(self, canvas: Image, box: Boxes, colour: Colour, farther: int) -> None:
+        """Around the ink, not on it. farther: pixels by which it is larger."""
+        away = self._line / 2 + self._away
+        left, top = round(float(box[0] - away)) - farther, round(float(box[1] - away)) - farther
+        right, bottom = (round(float(end + away)) + farther for end in box[:2] + box[2:])
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, self._line)
 
-    def _draw_words(self, words: list[_Word], colour: Colour) -> None:
-        for word in words:
-            stroke = max(1, round(word.height * STROKE))
-            rim = 2 * max(1, round(word.height * RIM))
-            text, at, scale = _drawable(word.text), (round(word.x), round(word.y)), word.height / FONT_HEIGHT
-            for ink, width in ((RIM_COLOUR, stroke + rim), (colour, stroke)):
-                cv2.putText(self._canvas, text, at, FONT, scale, ink, width, cv2.LINE_AA)
+
+def _draw_words(canvas: Image, words: list[_Word], colour: Colour) -> None:
+    for word in words:
+        stroke = max(1, round(word.height * STROKE))
+        rim = 2 * max(1, round(word.height * RIM))
+        text, at, scale = _drawable(word.text), (round(word.x), round(word.y)), word.height / FONT_HEIGHT
+        for ink, width in ((RIM_COLOUR, stroke + rim), (colour, stroke)):
+            cv2.putText(canvas, text, at, FONT, scale, ink, width, cv2.LINE_AA)
 
 
 def _colour(digit: Digit) -> Colour:

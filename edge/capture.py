@@ -28,9 +28,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.decode import decode
+from edge.decode import NOT_FILES, decode, read_file
 from edge.errors import PictureError, SourceError, UsageError
-from edge.picture_header import MAX_PIXELS
+from edge.picture_header import MAX_PIXELS, read_header
 from edge.source import PICTURE_SUFFIXES, find
 
 Image = NDArray[np.uint8]
@@ -46,6 +46,7 @@ VIDEO_DEVICE_MAJOR = 81  # Linux, Documentation/admin-guide/devices.txt: charact
 CAMERAS = "/dev/video"
 BGR_CHANNELS = 3
 STILL_SUFFIXES = tuple(sorted({*PICTURE_SUFFIXES} - {".gif", ".apng", ".webp"}))  # those may move
+WEB_PAGE = "text/html"  # media type, RFC 2854
 SECRETS = re.compile(r"pass|pwd|token|secret|auth|key|credential", re.IGNORECASE)  # parameters of a URL
 
 DEFAULT_RATE = 25.0  # frames a second of a video that does not say
@@ -144,6 +145,8 @@ def _source_of(text: str, every_frame: bool, new_only: bool) -> Source:
             known = ", ".join(f"{known}://" for known in PORTS)
             raise SourceError(f"{_without_secrets(text)}: not a stream that is known here; {known} are")
         return Video(text, every_frame=every_frame)
+    if not text:
+        raise SourceError("the source has no name; give a camera, a video file, a stream or a folder")
     if text.isascii() and text.isdigit():
         return Camera(f"{CAMERAS}{int(text)}")
     try:
@@ -158,7 +161,7 @@ def _source_of(text: str, every_frame: bool, new_only: bool) -> Source:
         return Camera(text)
     if stat.S_ISDIR(mode):
         return Folder(text, new_only=new_only)
-    return Video(text, every_frame=every_frame and stat.S_ISREG(mode))
+    return Video(text, every_frame=every_frame)
 
 
 # Pictures the other way up
@@ -305,9 +308,8 @@ class Video:
         self._is_url = "://" in location
         self.name = _without_secrets(location) if self._is_url else location
         self.live = self._is_url or not every_frame
-        # An RTSP server keeps the pace, and so does whoever fills a pipe.
-        own_pace = location.lower().startswith("rtsp") if self._is_url else not os.path.isfile(location)
-        self._paced = not every_frame and not own_pace
+        # An RTSP server keeps the pace.
+        self._paced = not every_frame and not (self._is_url and location.lower().startswith("rtsp"))
         self._pace = _Pace(rate)
         self._capture: Any = None
         self._announced: float | None = None  # frames, where it has an end
@@ -320,10 +322,11 @@ class Video:
 
     def open(self) -> None:
         self.close()
-        if not self._is_url and self._location.lower().endswith(STILL_SUFFIXES) and os.path.isfile(self._location):
-            raise SourceError(f"{self.name}: a picture, not a video; edge-digits read reads it")
+        if not self._is_url:
+            self._check()
         # An absolute path: FFmpeg takes what stands before a colon for a protocol.
         where = self._location if self._is_url else os.path.abspath(self._location)
+        start = time.monotonic()
         capture = _capture(
             where,
             cv2.CAP_FFMPEG,
@@ -333,7 +336,8 @@ class Video:
             round(FRAME_SECONDS * 1000),
         )
         if capture is None:
-            why = _why_no_stream(self._location) if self._is_url else _why_no_video(self._location)
+            in_time = time.monotonic() - start < OPEN_SECONDS
+            why = _why_no_stream(self._location, in_time) if self._is_url else _why_no_video(self._location)
             raise SourceError(f"{self.name}: {why}")
         self._capture = capture
         width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
@@ -350,6 +354,17 @@ class Video:
         self._grabbed = 0
         self._waiting = False
         self._start = time.monotonic()
+
+    def _check(self) -> None:
+        """Looks before FFmpeg opens it: that would wait for whoever fills a named pipe, and go by a picture's name."""
+        try:
+            kind = stat.S_IFMT(os.stat(self._location).st_mode)
+        except (OSError, ValueError):  # said when it cannot be opened
+            return
+        if kind in NOT_FILES:
+            raise SourceError(f"{self.name}: {NOT_FILES[kind]}, not a video file")
+        if _is_named_as_picture(self._location):
+            raise SourceError(f"{self.name}: {_why_no_video(self._location)}")
 
     @property
     def _ends(self) -> bool:
@@ -440,6 +455,18 @@ def _without_secrets(url: str) -> str:
     return urllib.parse.urlunsplit(parts._replace(netloc=host, query="&".join(parameters)))
 
 
+def _is_named_as_picture(path: str) -> bool:
+    return path.lower().endswith(STILL_SUFFIXES)
+
+
+def _is_picture(path: str) -> bool:
+    """Whether a file begins as a picture does, whole or not."""
+    try:
+        return read_header(read_file(path)) is not None
+    except PictureError:
+        return False
+
+
 def _why_no_video(path: str) -> str:
     try:
         with open(path, "rb") as file:
@@ -449,11 +476,20 @@ def _why_no_video(path: str) -> str:
         return error.strerror or str(error)
     except UnicodeError:
         return "videos are opened by names in UTF-8 only; rename it"
-    return "the file is empty" if empty else "not a video that can be decoded"
+    if empty:
+        return "the file is empty"
+    if not _is_named_as_picture(path):
+        return "not a video that can be decoded"
+    if _is_picture(path):
+        return "a picture, not a video; edge-digits read reads it"
+    return "named as a picture, and not one; if it is a video, rename it"
 
 
-def _why_no_stream(url: str) -> str:
-    """What the server says to a plain request; OpenCV keeps to itself why it did not open the stream."""
+def _why_no_stream(url: str, in_time: bool) -> str:
+    """What the server says to a plain request; OpenCV keeps to itself why it did not open the stream.
+
+    in_time: whether it gave up before the time for that was over.
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         host, port = parts.hostname, parts.port or PORTS[parts.scheme.lower()]
@@ -463,9 +499,9 @@ def _why_no_stream(url: str) -> str:
         return "there is no host in this address"
     try:
         if parts.scheme.lower() in ("http", "https"):
-            status = _http_status(parts, host, port)
+            status, kind = _http_answer(parts, host, port)
         else:
-            status = _rtsp_status(parts, host, port)
+            status, kind = _rtsp_status(parts, host, port), ""
     except socket.gaierror:
         return "no host of this name is known"
     except TimeoutError:
@@ -477,10 +513,15 @@ def _why_no_stream(url: str) -> str:
     if status >= http.HTTPStatus.BAD_REQUEST:
         reason = http.HTTPStatus(status).phrase if status in http.HTTPStatus._value2member_map_ else ""
         return f"the server answers {status} {reason}".rstrip()
+    if kind == WEB_PAGE:
+        return "the server answers with a web page, not a video; look there for the address of the stream"
+    if in_time:
+        return "the server answers, but not with a video that can be decoded"
     return f"the server answers, but no video that can be decoded came within {OPEN_SECONDS:g} s"
 
 
-def _http_status(parts: urllib.parse.SplitResult, host: str, port: int) -> int:
+def _http_answer(parts: urllib.parse.SplitResult, host: str, port: int) -> tuple[int, str]:
+    """The status, and the type of what would follow."""
     connection: http.client.HTTPConnection
     if parts.scheme.lower() == "https":
         # Cameras sign their certificates themselves, and FFmpeg looks at none.
@@ -496,7 +537,8 @@ def _http_status(parts: urllib.parse.SplitResult, host: str, port: int) -> int:
         connection.request(
             "GET", urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), headers=headers
         )
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, response.headers.get_content_type()
     finally:
         connection.close()
 

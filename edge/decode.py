@@ -40,12 +40,12 @@ _REDUCED = {  # scale: (flag for colour, flag for grey)
 }
 _AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 
-_NOT_A_FILE = {
-    stat.S_IFDIR: "a folder, not a picture",
-    stat.S_IFIFO: "a named pipe, not a picture file",
-    stat.S_IFSOCK: "a socket, not a picture file",
-    stat.S_IFCHR: "a device, not a picture file",
-    stat.S_IFBLK: "a device, not a picture file",
+NOT_FILES = {  # what stands in a file's place: its name for people
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
 }
 _SYSTEM_ERRORS = {
     errno.ENOENT: "no such file",
@@ -238,7 +238,7 @@ def read_file(path: str | os.PathLike[str]) -> bytes:
 def _check_regular(status: os.stat_result) -> None:
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
-        raise PictureError(_NOT_A_FILE.get(kind, "not a regular file"))
+        raise PictureError(f"{NOT_FILES.get(kind, 'not a regular file')}, not a picture file")
     if status.st_size > MAX_FILE_BYTES:
         raise PictureError(
             f"{status.st_size / 1e6:.0f} MB; files of more than {MAX_FILE_BYTES // 1_000_000} MB are not read"

@@ -32,6 +32,7 @@ from edge.reader import NO_DIGIT
 from edge.reading import REFUSED, Box, Digit, Field, Reading
 
 MAX_FORM_BYTES = 1_000_000  # a form file that is larger is something else
+BYTE_ORDER_MARK = "\ufeff"  # before a text in UTF-8, as Windows Notepad may save it; TOML knows none
 SHAPE_TOLERANCE = 0.06  # between the form's width over height and the picture's, where nothing straightens it
 
 FRAME_PART = 0.7  # of a field's box, both ways: what fills more of it may be its printed frame
@@ -44,6 +45,10 @@ REFUSED_HEIGHT = (0.6, 1.6)  # of a digit's height: its own
 REFUSED_WIDTH = 0.3  # of its height: what is thinner is a line
 BORDER_REACH = 0.12  # of a cell's width: so far from where it should be may a printed border lie
 BORDER_WIDTH = 0.3  # of a cell's width: a wider stroke is written
+
+# Of regular expressions: an escaped character, or a repetition; and what makes part of a pattern optional.
+NO_BRACE = re.compile(r"\\N\{[^}]*\}|\\.|\{(\d+(,\d*)?|,\d*)\}", re.DOTALL)
+MAY_BE_LEFT_OUT = re.compile(r"[|?*#\[]|\{0|\{,")
 
 DESKEW = {"page": find_page, "marks": find_marks}
 
@@ -88,9 +93,16 @@ class FormField:
                 re.compile(self.pattern)
             except (re.error, OverflowError, RecursionError) as error:
                 raise self._mistake(f"pattern '{self.pattern}' is not a regular expression: {error}") from None
+            if not self.pattern:
+                raise self._mistake("pattern is empty; leave it out where any digits will do")
+            if _needs_a_brace(self.pattern):
+                how = r"a repetition is {7} or {4,6}, a brace \{"
+                raise self._mistake(f"pattern '{self.pattern}' wants a brace in the text; {how}")
         for key, value in (("length", self.length), ("cells", self.cells)):
             if value is not None and (type(value) is not int or value < 1):
                 raise self._mistake(f"{key} is {_said(value)}; it is a whole number from 1 on")
+        if self.length is not None and self.cells is not None and self.length > self.cells:
+            raise self._mistake(f"length is {self.length}, but cells is only {self.cells}")
         if type(self.skip_marks) is not bool:
             raise self._mistake(f"skip_marks is {_said(self.skip_marks)}; it is true or false")
 
@@ -190,15 +202,20 @@ def load_form(path: str | os.PathLike[str]) -> Form:
 
 def parse_form(text: str) -> Form:
     """The form that a TOML text describes. Raises UsageError."""
-    try:
-        said = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"not valid TOML: {error}") from None
+    said = parse_toml(text)
     listed = said.pop("field", [])
     check_keys(said, ("size", "deskew", "field"), "")
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise UsageError("each field begins with [[field]], in two brackets")
     return Form(tuple(_field(entry, place) for place, entry in enumerate(listed, 1)), **said)
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """What a TOML text says. Raises UsageError."""
+    try:
+        return tomllib.loads(text.removeprefix(BYTE_ORDER_MARK))
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more digits than Python reads
+        raise UsageError(f"not valid TOML: {error}") from None
 
 
 def _field(entry: dict[str, Any], place: int) -> FormField:
@@ -243,6 +260,15 @@ def toml_text(value: str) -> str:
     if "\\" in value and "'" not in value and value.isprintable():
         return f"'{value}'"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _needs_a_brace(pattern: str) -> bool:
+    """Whether no text without a brace matches, as Python takes that of a mistaken repetition for one.
+
+    False where that is not plain: an alternative, a group or a repetition may leave the brace out.
+    """
+    rest = NO_BRACE.sub("", pattern)
+    return not MAY_BE_LEFT_OUT.search(pattern) and ("{" in rest or "}" in rest)
 
 
 def _said(value: object) -> str:

@@ -87,9 +87,10 @@ class DigitReader:
     def classify(self, picture: str | os.PathLike[str] | Image) -> Classification:
         """Names the one digit in a picture: a path, or a frame uint8 (height, width, 3) BGR or (height, width) grey.
 
-        Raises PictureError for a file that cannot be read and ValueError for an array that is not a frame.
+        Raises PictureError for a file that cannot be read and ValueError for what is neither a path nor a frame.
         """
-        frame = _checked(picture) if isinstance(picture, np.ndarray) else decode(picture)
+        picture = _checked(picture)
+        frame = picture if isinstance(picture, np.ndarray) else decode(picture)
         return self.judge_glyphs([single_glyph(frame)])[0]
 
     def read(
@@ -103,12 +104,12 @@ class DigitReader:
 
         fields: a form, as `edge.fields.load_form` gives it, whose fields are wanted. full_resolution: also digits lower
         than 1/150 of the picture's longer side, as long as they have 12 pixels.
-        Raises PictureError for a file that cannot be read and ValueError for an array that is not a frame.
+        Raises PictureError for a file that cannot be read and ValueError for what is neither a path nor a frame.
         """
         if isinstance(picture, Page):
             page = picture
-        elif isinstance(picture, np.ndarray):
-            page = page_of(_checked(picture), full_resolution=full_resolution)
+        elif isinstance(picture := _checked(picture), np.ndarray):
+            page = page_of(picture, full_resolution=full_resolution)
         else:
             page = decode_page(picture, full_resolution=full_resolution)
         if fields is None:
@@ -172,11 +173,16 @@ def _keep_freed_memory() -> None:
     np.empty(KEPT_BYTES, np.uint8)
 
 
-def _checked(frame: Image) -> Image:
-    is_image = frame.shape[2:] in ((), (3,)) and frame.ndim >= 2 and frame.size > 0
-    if frame.dtype != np.uint8 or not is_image:
-        raise ValueError(f"a frame is uint8 (height, width) or (height, width, 3), not {describe(frame)}")
-    return frame
+def _checked(picture: str | os.PathLike[str] | Image) -> str | os.PathLike[str] | Image:
+    """The picture, where it is a path or a frame. Raises ValueError."""
+    if isinstance(picture, str | os.PathLike):
+        return picture
+    is_image = isinstance(picture, np.ndarray) and picture.shape[2:] in ((), (3,)) and picture.ndim >= 2
+    if not is_image or picture.dtype != np.uint8 or picture.size == 0:
+        raise ValueError(
+            f"a picture is a path or a frame, uint8 (height, width) or (height, width, 3), not {describe(picture)}"
+        )
+    return picture
 
 
 NOTHING = Classification(None, 0.0, (), NO_DIGIT)

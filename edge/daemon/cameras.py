@@ -46,7 +46,7 @@ def _location(settings: SourceSettings) -> str:
     if not settings.location_file:
         return settings.location
     try:
-        with open(settings.location_file, encoding="utf-8") as file:
+        with open(settings.location_file, encoding="utf-8-sig") as file:
             location = file.readline(LONGEST_LOCATION).strip()
     except UnicodeError:
         raise SourceError(f"source.location_file: {settings.location_file}: not a text in UTF-8") from None

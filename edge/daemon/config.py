@@ -4,7 +4,6 @@ import difflib
 import os
 import stat
 import sys
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from edge.daemon.settings import (
 )
 from edge.daemon.watched import Watched, field_of
 from edge.errors import UsageError
-from edge.fields import DESKEW
+from edge.fields import DESKEW, parse_toml
 
 MAX_BYTES = 1_000_000  # a configuration that is larger is something else
 MAX_SECRET_BYTES = 4096
@@ -56,14 +55,14 @@ def load_config(path: str | os.PathLike[str]) -> Settings:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise ConfigError([f"{path}: more than {MAX_BYTES // 1_000_000} MB; not a configuration"])
-        said = tomllib.loads(data.decode())
+            raise UsageError(f"more than {MAX_BYTES // 1_000_000} MB; not a configuration")
+        said = parse_toml(data.decode())
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror or error}"]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{path}: not a text in UTF-8"]) from None
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of more digits than Python reads
-        raise ConfigError([f"{path}: not valid TOML: {error}"]) from None
+    except UsageError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
     try:
         return settings_of(said, path)
     except ConfigError as error:
@@ -202,7 +201,7 @@ def secret(path: str, variable: str = "") -> str | None:
     """
     if path:
         try:
-            with open(path, encoding="utf-8") as file:
+            with open(path, encoding="utf-8-sig") as file:
                 line = file.read(MAX_SECRET_BYTES).partition("\n")[0].strip()
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None

@@ -1,7 +1,6 @@
 """The fields a daemon watches: a form (docs/fields.md), each field with what its values can be."""
 
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from edge.daemon.settings import FieldSettings
 from edge.errors import UsageError
-from edge.fields import Form, FormField, check_keys, form_as_toml, toml_text
+from edge.fields import Form, FormField, check_keys, form_as_toml, parse_toml, toml_text
 
 FORM_KEYS = tuple(field.name for field in fields(FormField))
 RULE_KEYS = tuple(field.name for field in fields(FieldSettings) if field.name != "form")
@@ -42,10 +41,7 @@ class Watched:
 
 def parse_watched(text: str) -> Watched:
     """The fields that a TOML text describes; none of them in an empty one. Raises UsageError."""
-    try:
-        said = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of more digits than Python reads
-        raise UsageError(f"not valid TOML: {error}") from None
+    said = parse_toml(text)
     listed = said.pop("field", [])
     check_keys(said, ("size", "deskew", "field"), "")
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):

@@ -62,7 +62,7 @@ def test_each_kind_has_its_source(tmp_path: Path) -> None:
 
 
 def test_a_location_can_stand_in_a_file(tmp_path: Path) -> None:
-    (tmp_path / "address").write_text("rtsp://ann:secret@camera/live\nmore\n")
+    (tmp_path / "address").write_text("rtsp://ann:secret@camera/live\nmore\n", "utf-8-sig")
     assert source_of("stream", location_file=str(tmp_path / "address")).name == "rtsp://camera/live"
 
 

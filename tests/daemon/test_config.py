@@ -26,6 +26,12 @@ def test_an_empty_file_is_the_demonstration(tmp_path) -> None:
     assert load_config(path) == Settings(path=path)
 
 
+def test_a_file_saved_with_a_byte_order_mark_is_read(tmp_path) -> None:
+    path = tmp_path / "daemon.toml"
+    path.write_text(EXAMPLE.read_text(), "utf-8-sig")
+    assert load_config(path) == Settings(path=path)
+
+
 def test_the_example_says_every_key_with_its_default() -> None:
     assert load_config(EXAMPLE) == Settings(path=EXAMPLE)
     said = tomllib.loads(EXAMPLE.read_text())
@@ -124,6 +130,8 @@ def test_a_secret_is_the_first_line_of_its_file_or_in_the_environment(tmp_path, 
     path = tmp_path / "token"
     path.write_text("s3cret\nmore\n")
     monkeypatch.setenv("A_VARIABLE", "other")
+    assert secret(str(path), "A_VARIABLE") == "s3cret"
+    path.write_text("s3cret\r\n", "utf-8-sig")
     assert secret(str(path), "A_VARIABLE") == "s3cret"
     assert secret("", "A_VARIABLE") == "other"
     assert secret("", "NO_VARIABLE") is None

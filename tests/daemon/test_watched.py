@@ -52,6 +52,12 @@ def test_a_file_that_is_not_there_yet_has_no_fields(tmp_path) -> None:
     assert load_watched(tmp_path / "fields.toml") == Watched()
 
 
+def test_fields_saved_with_a_byte_order_mark_are_read(tmp_path) -> None:
+    path = tmp_path / "fields.toml"
+    path.write_text(TEXT, "utf-8-sig")
+    assert load_watched(path) == parse_watched(TEXT)
+
+
 BOX = "box = [0, 0, 0.5, 0.5]"
 
 

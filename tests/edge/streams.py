@@ -63,8 +63,9 @@ class _Http(socketserver.StreamRequestHandler):
         if path == b"/private":
             self.wfile.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
             return
-        if path == b"/page":
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p>\n")
+        if path in (b"/page", b"/text"):
+            kind = b"html" if path == b"/page" else b"plain"
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/%b\r\nContent-Length: 4\r\n\r\n<p>\n" % kind)
             return
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")
         for _, picture in self.server.frames():

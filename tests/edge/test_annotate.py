@@ -1,5 +1,6 @@
 """What is drawn into a picture can be read on any ground, and covers no digit."""
 
+import itertools
 import time
 
 import cv2
@@ -133,6 +134,50 @@ def test_a_picture_of_small_digits_is_enlarged_until_letters_can_be_read() -> No
     drawn = annotated(np.zeros((28, 28), np.uint8), reading(28, 28, ("3", 0.99, (7, 4, 14, 20))))
     assert drawn.shape[0] >= 3 * 28
     assert colours(drawn) == {SURE_COLOUR}
+
+
+def small_digits(width: int, tall: int, height: int, step: int) -> tuple[np.ndarray, Reading]:
+    """A large page with a block of small digits, `step` pixels from the left of one to that of the next."""
+    digits = [
+        (str(k % 10), 0.95, (60 + k % 10 * step, 60 + k // 10 * 2 * height, round(height * 0.6), height))
+        for k in range(40)
+    ]
+    return np.full((tall, width), 230, np.uint8), reading(width, tall, *digits)
+
+
+def test_small_digits_are_enlarged_on_a_large_page_as_well() -> None:
+    frame, said = small_digits(1500, 1100, 13, 13)
+    drawn = annotated(frame, said)
+    scale = drawn.shape[1] / 1500
+    assert 13 * scale > 45
+    for first, second in itertools.pairwise(said.digits):
+        if first.box[1] == second.box[1]:
+            middle, level = (first.box[0] + first.box[2] + second.box[0]) / 2, first.box[1] + first.box[3] / 2
+            assert (drawn[round(level * scale), round(middle * scale)] == 230).all(), "paper between two boxes"
+
+
+def test_a_large_page_of_tiny_digits_stays_within_bounds_and_has_letters_that_fit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame, said = small_digits(4000, 3000, 12, 11)
+    drawn = annotated(frame, said)
+    assert frame.size < drawn.size / 3 < 1.01 * annotate.ENLARGED_PIXELS
+    scale = drawn.shape[1] / said.width
+    for digit in said.digits:
+        x, y, w, h = (round(v * scale) for v in digit.box)
+        assert (drawn[y + 2 : y + h - 2, x + 2 : x + w - 2] == 230).mean() > 0.97
+    assert words(monkeypatch, frame, said) == [digit.text for digit in said.digits]
+
+
+def test_a_picture_with_digits_that_are_nearly_large_enough_is_not_blurred_for_that() -> None:
+    frame = np.full((200, 300, 3), 230, np.uint8)
+    assert annotated(frame, reading(300, 200, ("7", 0.97, (120, 70, 40, 52)))).shape == frame.shape
+
+
+def test_a_page_that_is_larger_already_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(annotate, "ENLARGED_PIXELS", 1_000_000)
+    frame, said = small_digits(1500, 1100, 13, 13)
+    assert annotated(frame, said).shape == (1100, 1500, 3)
 
 
 def test_letters_grow_with_the_digits() -> None:

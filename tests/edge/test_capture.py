@@ -1,6 +1,7 @@
 """Sources of frames: real video files, servers, and folders that another process fills."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -78,7 +79,7 @@ def test_what_waits_for_nobody_is_live(tmp_path: Path) -> None:
         ("nowhere.avi", "nowhere.avi: no such file, folder or camera"),
         ("ftp://camera/a", "ftp://camera/a: not a stream that is known"),
         ("a\0b", "a\0b: embedded null byte"),
-        ("", ": no such file, folder or camera"),
+        ("", "the source has no name; give a camera, a video file, a stream or a folder"),
     ],
 )
 def test_what_is_no_source_is_one_clear_error(text: str, says: str) -> None:
@@ -223,6 +224,8 @@ def test_a_video_that_was_cut_short_is_a_failure_after_its_last_frame(tmp_path: 
         ("a.avi", b"", "the file is empty"),
         ("a.mp4", b"this is not a video" * 100, "not a video that can be decoded"),
         ("a.png", None, "a picture, not a video"),
+        ("b.png", b"12345\n", "named as a picture, and not one; if it is a video, rename it"),
+        ("c.jpg", b"", "the file is empty"),
         ("a.txt", b"12345\n", "not a video that can be decoded"),
     ],
 )
@@ -233,6 +236,23 @@ def test_a_file_that_is_no_video_is_one_clear_error(
     path.write_bytes(cv2.imencode(".png", digit())[1].tobytes() if content is None else content)
     with pytest.raises(SourceError, match=f"{name}: {says}"):
         open_source(str(path)).open()
+
+
+def test_a_pipe_a_socket_or_a_disk_is_one_clear_error_at_once(tmp_path: Path) -> None:
+    pipe, plug = tmp_path / "pipe", tmp_path / "socket.mp4"
+    os.mkfifo(pipe)
+    kinds = {str(pipe): "a named pipe", str(plug): "a socket"}
+    kinds |= {disk: "a device" for disk in map(str, Path("/dev").iterdir()) if Path(disk).is_block_device()}
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(plug))
+        for text, kind in kinds.items():
+            for every_frame in (False, True):
+                source = open_source(text, every_frame=every_frame)
+                start = time.monotonic()
+                with pytest.raises(SourceError) as error:
+                    Latest(source).open()
+                assert time.monotonic() - start < 1
+                assert str(error.value) == f"{text}: {kind}, not a video file"
 
 
 def test_a_video_whose_name_is_not_utf8_is_one_clear_error(tmp_path: Path) -> None:
@@ -320,7 +340,8 @@ def test_a_slow_stream_is_watched_as_it_comes() -> None:
     [
         ("http://127.0.0.1:{http}/missing", "the server answers 404 Not Found"),
         ("http://127.0.0.1:{http}/private", "the server wants another user or password"),
-        ("http://127.0.0.1:{http}/page", "the server answers, but no video"),
+        ("http://127.0.0.1:{http}/page", "the server answers with a web page, not a video; look there for the address"),
+        ("http://127.0.0.1:{http}/text", "the server answers, but not with a video that can be decoded"),
         ("rtsp://127.0.0.1:{rtsp}/missing", "the server answers 404 Not Found"),
         ("rtsp://127.0.0.1:{http}/", "no answer: it does not speak RTSP"),
         ("http://127.0.0.1:1/", "no answer: Connection refused"),
@@ -350,6 +371,21 @@ def test_a_server_that_says_nothing_is_given_up(kind: str, monkeypatch: pytest.M
         with pytest.raises(SourceError, match="no answer"):
             open_source(f"{kind}://127.0.0.1:{port}/").open()
         assert time.monotonic() - start < 2
+
+
+def test_a_server_that_promises_a_video_and_gives_none_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "OPEN_SECONDS", 0.4)
+    over = threading.Event()
+
+    def picture(_: float) -> None:
+        over.wait(PATIENCE)
+
+    with serve("http", picture) as server:
+        try:
+            with pytest.raises(SourceError, match=r"no video that can be decoded came within 0\.4 s$"):
+                open_source(f"http://127.0.0.1:{server.port}/").open()
+        finally:
+            over.set()
 
 
 def test_a_stream_that_freezes_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:

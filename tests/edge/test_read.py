@@ -739,5 +739,5 @@ def test_any_small_frame_gives_a_reading_that_fits_it(
     ],
 )
 def test_what_is_no_frame_is_refused(frame: np.ndarray, reader: DigitReader) -> None:
-    with pytest.raises(ValueError, match="a frame is uint8"):
+    with pytest.raises(ValueError, match="a frame, uint8"):
         reader.read(frame)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -113,12 +114,25 @@ def test_glyphs_without_a_digit_keep_their_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "frame",
-    [np.zeros((5, 5, 4), np.uint8), np.zeros((5, 5), np.float32), np.zeros(5, np.uint8), np.zeros((0, 5), np.uint8)],
+    ("picture", "said"),
+    [
+        (np.zeros((5, 5, 4), np.uint8), "uint8 (5, 5, 4)"),
+        (np.zeros((5, 5), np.float32), "float32 (5, 5)"),
+        (np.zeros(5, np.uint8), "uint8 (5)"),
+        (np.zeros((0, 5), np.uint8), "uint8 (0, 5)"),
+        (cv2.UMat(np.zeros((5, 5), np.uint8)), "UMat"),
+        ([[0, 255], [255, 0]], "list"),
+        (b"a.png", "bytes"),
+        (None, "NoneType"),
+        (5, "int"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_an_array_that_is_no_frame_is_refused(frame: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="a frame is uint8"):
-        DigitReader().classify(frame)
+def test_what_is_neither_a_path_nor_a_frame_is_refused(picture: Any, said: str, reader: DigitReader) -> None:
+    for take in (reader.classify, reader.read):
+        with pytest.raises(ValueError, match="a picture is a path or a frame, uint8") as error:
+            take(picture)
+        assert str(error.value).endswith(f", not {said}")
 
 
 def test_a_file_that_cannot_be_read_raises(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def configured(folder: Path, text: str) -> Path:
         ("", "http://127.0.0.1:8347"),
         ('[http]\nlisten = "0.0.0.0"\nport = 80', "http://0.0.0.0:80"),
         ("[http]\nenabled = false", ""),
+        ("\ufeff[http]\nport = 81", "http://127.0.0.1:81"),  # the byte order mark of Windows Notepad
     ],
 )
 def test_where_the_page_is_asks_nobody(text: str, said: str, tmp_path: Path) -> None:
