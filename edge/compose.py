@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.candidate import Candidate, boxes_of, lies_in
-from edge.lines import arrange, turned
+from edge.lines import are_divided, arrange, borders_of, turned
 from edge.marks import hanging, is_barcode, is_empty_box, mark_between, minus_before, passing, raised
 from edge.parts import Parts
+from edge.rules import NO_RULES, Rules
 from edge.segment import Region, as_image
 
 Image = NDArray[np.uint8]
@@ -32,10 +33,12 @@ def in_lines(
     threshold: float,
     bar: int | None,
     ring: int | None,
+    rules: Rules = NO_RULES,
 ) -> tuple[list[list[Candidate]], list[Candidate]]:
     """The candidates in lines, with what was refused and other marks between digits; and what was refused elsewhere.
 
     bar, ring: indices of the labels of the digits that are but a bar and a ring, None where there is no such label.
+    rules: (n, 2, 2), the ends of standing lines: some are the borders of columns.
     """
     accepted = [c for c in found if c.is_digit(threshold)]
     refused = [c for c in found if not c.is_digit(threshold)]
@@ -51,7 +54,8 @@ def in_lines(
         accepted = [c for c, mark in zip(accepted, marks, strict=True) if not mark]
         boxes = boxes[~marks]
     ink = None if parts is None else _written_ink(parts)
-    lines, tilt = arrange(boxes)
+    borders = borders_of(boxes, rules)
+    lines, tilt = arrange(boxes, borders)
     placed: list[list[Candidate]] = []
     for line in lines:
         members = [accepted[k] for k in line]
@@ -64,7 +68,7 @@ def in_lines(
             passes = passing(level, bars)
             if passes.any():
                 members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
-        members = _with_refused(members, refused, tilt, threshold)
+        members = _with_refused(members, refused, tilt, threshold, borders)
         placed.append(members if ink is None else _with_marks(members, ink, candidate))
     chosen = {id(c) for members in placed for c in members}
     return placed, [c for c in refused if id(c) not in chosen]
@@ -98,8 +102,10 @@ def _with_marks(
     return marked
 
 
-def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: float, threshold: float) -> list[Candidate]:
-    """A line with the refused regions that lie between its digits, or close to its ends."""
+def _with_refused(
+    members: list[Candidate], refused: list[Candidate], tilt: float, threshold: float, borders: Rules
+) -> list[Candidate]:
+    """A line with the refused regions that lie between its digits, or close to its ends in its column."""
     if not refused:
         return members
     cos, sin = np.cos(tilt), np.sin(tilt)
@@ -120,6 +126,8 @@ def _with_refused(members: list[Candidate], refused: list[Candidate], tilt: floa
             end = places[0] if k == 0 else places[-1]
             reach = END_GAP if c.mark or c.confidence < threshold else END_GAP_LIKELY
             if abs(x - end[0]) - (w + end[2]) / 2 > reach * height or not END_HEIGHT[0] <= h / height <= END_HEIGHT[1]:
+                continue
+            if len(borders) and are_divided(boxes_of([members[0], c]), borders):
                 continue
             level = end[1]
         else:

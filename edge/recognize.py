@@ -185,9 +185,11 @@ def read_page(
     depth, wide = page_depth(grey, page.preview, page.colour)
     written = depth
     floor = floor_of(depth)
-    depth, turn = without_rules(depth, smallest, floor)
+    depth, levelling, rules = without_rules(depth, smallest, floor)
     ruled = depth is not written
-    depth, turn, parts = _parts_of(depth, smallest, None if ruled else floor, turn)
+    depth, turn, parts = _parts_of(depth, smallest, None if ruled else floor, levelling)
+    if levelling is None and turn is not None:
+        rules = rules @ turn[:, :2].T + turn[:, 2]
     if parts is not None and parts.around is not None:
         written = _without_around(written, parts.around, turn)
     bar = judge.index(BAR_LABEL)
@@ -203,7 +205,7 @@ def read_page(
         strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * max(depth.shape)]
         found = _with_wide(found, strokes, judge.threshold, bar)
     found = _without_lines(_without_surroundings(found), bar)
-    lines, rest = in_lines(found, parts, judge.candidate, judge.threshold, bar, judge.index(RING_LABEL))
+    lines, rest = in_lines(found, parts, judge.candidate, judge.threshold, bar, judge.index(RING_LABEL), rules)
     back, size = _to_original(page, grey, turn), (page.width, page.height)
     beside = tuple(judge.digit(c, -1, back, size) for c in rest) if with_beside else ()
     return judge.digits(lines, back, size), beside

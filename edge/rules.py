@@ -15,6 +15,9 @@ Image = NDArray[np.uint8]
 Integers = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+Rules = NDArray[np.float64]  # (n, 2, 2): x, y of the upper and the lower end of standing lines
+
+NO_RULES: Rules = np.empty((0, 2, 2))
 
 AXES = (0, 1)  # lines across the page, and down
 
@@ -76,9 +79,9 @@ SLASH = 3.0  # times as high as wide: so small a component is no box around a di
 BOX_HULL = 0.9  # of the tightest rotated box is filled by the hull of a drawn one
 
 
-def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> tuple[Image, Matrix | None]:
-    """The depth with lines set to 0, and the turn that made them level: (2, 3), from pixels of `depth` to those of the
-    result; None where nothing was turned.
+def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> tuple[Image, Matrix | None, Rules]:
+    """The depth with lines set to 0; the turn that made them level, (2, 3), from pixels of `depth` to those of the
+    result, None where nothing was turned; and the ends of the standing ones, (n, 2, 2), upper and lower x, y there.
 
     smallest: height of the smallest digit in pixels. floor: what `floor_of` gives, where it is known already. Where no
     line is found, the depth is the very array that was given.
@@ -87,7 +90,7 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
         floor = floor_of(depth)
     angle = angle_of_rules(depth, floor, smallest)
     if angle is None:
-        return depth, None
+        return depth, None, NO_RULES
     turn, frame = None, depth.shape
     if abs(angle) > LEVEL:
         depth, turn = levelled(depth, angle)
@@ -96,17 +99,32 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
     ink = _straight_ink(depth, floor, THICKEST_RULE * longer)
     ruling = _ruling(ink, RULE_WINDOW * longer, RULE_LENGTH * longer)
     plain = _erased(depth, floor, ink, ruling)
-    height = _digit_height(plain, smallest)
+    height, standing = _digit_height(plain, smallest), NO_RULES
     if height > WHOLE_PAGE * min(frame):
         plain = depth  # no writing is so high: a net that was not taken apart
     elif height:
         rest = _straight_ink(plain, floor, THICKEST * height)
-        others = _ruling(rest, WINDOW_HEIGHTS * height, LINE_HEIGHTS * height)
+        window, length = WINDOW_HEIGHTS * height, LINE_HEIGHTS * height
+        others = _ruling(rest, window, length)
         flat = as_image(cv2.bitwise_or(ruling[0], others[0]))
-        standing = as_image(cv2.subtract(ink[1].whole, cv2.dilate(ruling[1], _across(3, 1))))
-        others[1] = as_image(cv2.bitwise_or(others[1], _cell_sides(standing, flat, height, _Frame(frame, turn))))
+        upright = as_image(cv2.subtract(ink[1].whole, cv2.dilate(ruling[1], _across(3, 1))))
+        others[1] = as_image(cv2.bitwise_or(others[1], _cell_sides(upright, flat, height, _Frame(frame, turn))))
         plain = _erased(plain, floor, rest, others)
-    return _without_boxes(plain, smallest), turn
+        # A line between two columns may stand alone: it is too high for a digit, and need not be taken out.
+        drawn = cv2.bitwise_or(ruling[1], others[1]) if cv2.countNonZero(flat) else _lines(rest[1], 1, window, length)
+        standing = _ends(as_image(drawn), length)
+    return _without_boxes(plain, smallest), turn, standing
+
+
+def _ends(standing: Image, length: float) -> Rules:
+    """The ends of standing lines, uint8 (h, w), 255 on them, that are at least so long, in pixels."""
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(standing, connectivity=8, ltype=cv2.CV_32S)
+    ends = []
+    for k, (x, y, width, height, _) in enumerate(np.asarray(statistics).tolist()):
+        if k and height >= length:
+            own = np.asarray(labels)[[y, y + height - 1], x : x + width] == k
+            ends.append([(x + np.flatnonzero(row).mean(), at) for row, at in zip(own, (y, y + height), strict=True)])
+    return np.array(ends, np.float64).reshape(-1, 2, 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,49 @@ def test_a_box_around_a_digit_is_taken_away(tilt: float, reader: DigitReader) ->
         sheet.write(text, 60 + 95 * k + 17, 116, 44)
     reading = reader.read(sheet.grey())
     assert "".join(reading.lines) == "7503"
+
+
+CELL = (150.0, 64.0)  # pixels: of a table
+
+
+def table(tilt: float = 0.0, slope: float = 0.0, lying: bool = True, height_of_sheet: int = 340) -> Sheet:
+    """A sheet with columns of numbers, some of which fill their cells, and lines between them.
+
+    slope: pixels by which each digit stands lower than the one before it. lying: whether lines lie between rows, too.
+    """
+    width, height = CELL
+    sheet = Sheet(height_of_sheet, 560, tilt)
+    for column, texts in enumerate((("204", "7", "6930"), ("4059", "7502", "38"), ("72", "5046", "290"))):
+        for row, text in enumerate(texts):
+            x, y = 50 + width * column + 14, 60 + height * row + 18
+            line = max((digit.line for digit in sheet.written), default=-1) + 1
+            for k, digit in enumerate(text):
+                x = sheet.write(digit, x, y + slope * k - slope, 28)
+                sheet.written[-1] = replace(sheet.written[-1], line=line)
+    for k in range(4):
+        sheet.line(50 + width * k, 60, 50 + width * k, 60 + 3 * height)
+        if lying:
+            sheet.line(50, 60 + height * k, 50 + 3 * width, 60 + height * k)
+    return sheet
+
+
+@pytest.mark.parametrize("tilt", [0.0, 2.0, -6.0, 11.0])
+@pytest.mark.parametrize("lying", [True, False], ids=["table", "standing lines alone"])
+def test_the_columns_of_a_table_are_read_one_after_the_other(lying: bool, tilt: float, reader: DigitReader) -> None:
+    check_reading(reader, table(tilt, lying=lying))
+
+
+def test_columns_do_not_interleave_where_the_writing_rises_and_the_lines_do_not(reader: DigitReader) -> None:
+    check_reading(reader, table(slope=-3, height_of_sheet=900))
+
+
+@pytest.mark.parametrize("tilt", [0.0, 4.0])
+def test_rows_of_cells_below_one_another_are_a_number_each(tilt: float, reader: DigitReader) -> None:
+    sheet = Sheet(tilt=tilt)
+    for row, text in enumerate(("405382", "726094", "350627")):
+        sheet.write(text, 70, 60 + 60 * row, 40, gap=0.43)
+        sheet.box(62, 50 + 60 * row, 6 * 42, 60, cells=6)
+    check_reading(reader, sheet)
 
 
 @pytest.mark.parametrize("tilt", [0.0, 3.0])
