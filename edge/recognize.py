@@ -48,6 +48,7 @@ NOT_ASKED = 0.5  # the same where there are too many to be asked
 BAR_HEIGHTS, BAR_GAP = (0.75, 1.25), 1.6  # of the height of the digit beside it, at most so far: a bar that is a 1
 BAR_STROKE, BAR_DEPTH = 0.5, 0.8  # of that digit's: how wide and deep it is, at least
 LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
+WORD_LETTERS, LETTER_GAP = 2.0, 0.25  # more letters than so many a digit make a word; heights between two, at most
 WORD_GAP = 0.15  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
@@ -205,6 +206,7 @@ def read_page(
         strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * max(depth.shape)]
         found = _with_wide(found, strokes, judge.threshold, bar)
     found = _without_lines(_without_surroundings(found), bar)
+    found = _without_words(found, judge.threshold)
     lines, rest = in_lines(found, parts, judge.candidate, judge.threshold, bar, judge.index(RING_LABEL), rules)
     back, size = _to_original(page, grey, turn), (page.width, page.height)
     beside = tuple(judge.digit(c, -1, back, size) for c in rest) if with_beside else ()
@@ -575,16 +577,39 @@ def _written(found: list[Candidate], faint: Bools, judge: Judge, bar: int | None
     written = np.zeros_like(faint)
     left = faint & digits
     while left.any():
-        row = np.zeros_like(left)
-        row[left.argmax()] = True
-        while (more := beside[row].any(axis=0) & ~row).any():
-            row |= more
+        row = _reached(int(left.argmax()), beside)
         left &= ~row
         members = [found[k] for k in np.flatnonzero(row & faint)]
         mirrored = sum(float(judge.name(np.ascontiguousarray(c.glyph[:, ::-1])).max()) for c in members)
         if np.count_nonzero(row & digits) > 1 and sum(c.confidence for c in members) > mirrored:
             written |= row & faint
     return written
+
+
+def _reached(start: int, beside: Bools) -> Bools:
+    """bool (n,): one of n, what is beside it, (n, n), what is beside that, and so on."""
+    row = np.zeros(len(beside), np.bool_)
+    row[start] = True
+    while (more := beside[row].any(axis=0) & ~row).any():
+        row |= more
+    return row
+
+
+def _without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
+    """The candidates, those refused that stand in a word: among far more letters, as near as these to one another."""
+    digits = np.array([c.is_digit(threshold) for c in found], np.bool_)
+    if np.count_nonzero(~digits) <= WORD_LETTERS or not digits.any():
+        return found
+    boxes = boxes_of(found)
+    beside = np.array([are_beside(box, boxes, LETTER_GAP) for box in boxes])
+    refused = np.zeros(len(found), np.bool_)
+    left = digits.copy()
+    while left.any():
+        word = _reached(int(left.argmax()), beside)
+        left &= ~word
+        if np.count_nonzero(word & ~digits) > WORD_LETTERS * np.count_nonzero(word & digits):
+            refused |= word & digits
+    return [replace(c, refused=True) if is_letter else c for c, is_letter in zip(found, refused.tolist(), strict=True)]
 
 
 def _without_lines(found: list[Candidate], bar: int | None) -> list[Candidate]:

@@ -71,7 +71,7 @@ GAP = 5  # pixels: gaps in faint sides up to this are bridged
 SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
 SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
 SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
-SMALL_BOX = 7.0  # pixels of the reduced copy: a smaller component that fills its tightest box may be two digits
+SMALL_BOX = 14.0  # pixels of the reduced copy: a smaller component that fills its tightest box may be a digit, or two
 LOOK_NEAR, LOOK_BAND = 0.75, 0.1  # pixels, and part of its other side: so near a side of a box lies the ink along it
 LOOK_BIN = 1.5  # pixels: gaps along it, where a drawn line steps to the next row, are no wider
 LOOK_COVER = 0.75  # of three of its sides is ink
@@ -356,8 +356,8 @@ def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image, Image] | N
 def _is_box(own: Image, least: float) -> bool:
     """Whether the hull of a component fills the tightest box around it; for a small one, ink also runs along its sides.
 
-    own: uint8 (h, w). least: pixels, the smaller side of a box. Of two digits that touch the hull fills that box, too,
-    where they are a few pixels high on the copy.
+    own: uint8 (h, w). least: pixels, the smaller side of a box. Of a round digit, or two that touch, the hull fills
+    that box, too, where they are a few pixels high on the copy.
     """
     points = cv2.findNonZero(own)
     hull = cv2.convexHull(points)

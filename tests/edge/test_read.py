@@ -480,6 +480,34 @@ def test_a_page_of_words_holds_next_to_no_digits(reader: DigitReader) -> None:
     assert sum(digit.label is not None for digit in reader.read(picture).digits) <= 2
 
 
+def in_a_row(letters: str, gap: float) -> Sheet:
+    """Digits, and for each K the sign of that shape, so many heights apart."""
+    sheet = Sheet(240, 640)
+    x, y, high = 60.0, 80.0, 60.0
+    for letter in letters:
+        if letter == "K":
+            for end in ((x + 35, y + 3), (x + 36, y + high - 3)):
+                sheet.line(x + 3, y + 33, *end, 6)
+            sheet.line(x + 3, y + 3, x + 3, y + high - 3, 6)
+            x += (40 / 60 + gap) * high
+        else:
+            x = sheet.write(letter, x, y, high, gap=gap)
+    return sheet
+
+
+def test_a_digit_among_the_letters_of_a_word_is_one_of_them(reader: DigitReader) -> None:
+    assert reader.read(in_a_row("KK0K", 0.15).grey()).digits == ()
+
+
+@pytest.mark.parametrize(
+    ("letters", "gap", "digits"),
+    [("KK0K", 0.6, "0"), ("KK0", 0.15, "0"), ("KKK20", 0.15, "20")],
+    ids=["far apart", "too few letters", "too many digits"],
+)
+def test_digits_beside_letters_stay(letters: str, gap: float, digits: str, reader: DigitReader) -> None:
+    assert reader.read(in_a_row(letters, gap).grey()).text.replace("?", "") == digits
+
+
 def test_nothing_is_refused_where_no_confidence_is_asked_for() -> None:
     sheet, _ = with_a_sign(between=True)
     reading = DigitReader(min_confidence=0).read(sheet.grey())
