@@ -596,7 +596,8 @@ def _reached(start: int, beside: Bools) -> Bools:
 
 
 def _without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
-    """The candidates, those refused that stand in a word: among far more letters, as near as these to one another."""
+    """The candidates, those refused that stand in a word: among far more letters, as near as these to one another, and
+    behind one of them, for a number stands before its unit."""
     digits = np.array([c.is_digit(threshold) for c in found], np.bool_)
     if np.count_nonzero(~digits) <= WORD_LETTERS or not digits.any():
         return found
@@ -608,7 +609,8 @@ def _without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
         word = _reached(int(left.argmax()), beside)
         left &= ~word
         if np.count_nonzero(word & ~digits) > WORD_LETTERS * np.count_nonzero(word & digits):
-            refused |= word & digits
+            first = boxes[word & ~digits, 0].min()
+            refused |= word & digits & (boxes[:, 0] > first)
     return [replace(c, refused=True) if is_letter else c for c, is_letter in zip(found, refused.tolist(), strict=True)]
 
 

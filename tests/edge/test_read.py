@@ -501,8 +501,8 @@ def test_a_digit_among_the_letters_of_a_word_is_one_of_them(reader: DigitReader)
 
 @pytest.mark.parametrize(
     ("letters", "gap", "digits"),
-    [("KK0K", 0.6, "0"), ("KK0", 0.15, "0"), ("KKK20", 0.15, "20")],
-    ids=["far apart", "too few letters", "too many digits"],
+    [("KK0K", 0.6, "0"), ("KK0", 0.15, "0"), ("KKK20", 0.15, "20"), ("0KKK", 0.15, "0")],
+    ids=["far apart", "too few letters", "too many digits", "before them"],
 )
 def test_digits_beside_letters_stay(letters: str, gap: float, digits: str, reader: DigitReader) -> None:
     assert reader.read(in_a_row(letters, gap).grey()).text.replace("?", "") == digits
