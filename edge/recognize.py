@@ -22,7 +22,7 @@ from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
 from edge.rules import angle_of_rules, levelled, without_rules
 from edge.second_look import RUN_GAP, Doubt, Seen, look_again
-from edge.segment import Region, as_image, mean_within
+from edge.segment import Region, as_image, mean_within, median_level
 from edge.split import split, split_as
 
 Image = NDArray[np.uint8]
@@ -33,6 +33,9 @@ SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than t
 
 LEAST_AT_GLANCE = 18  # pixels of the reduced page: lower digits are read from the whole picture
 CLEAR_AT_GLANCE = 0.5  # confidence of a digit, at least: the same
+
+NOISY = 30  # of 255: a page whose paper reaches so deep is noise, and where no stroke can be told in it
+NOISE_BLUR = 1.2  # pixels, standard deviation: it is looked at again without the finest of it
 
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
@@ -188,7 +191,11 @@ def read_page(
     floor = floor_of(depth)
     depth, levelling, rules = without_rules(depth, smallest, floor)
     ruled = depth is not written
-    depth, turn, parts = _parts_of(depth, smallest, None if ruled else floor, levelling)
+    level = depth
+    depth, turn, parts = _parts_of(level, smallest, None if ruled else floor, levelling)
+    if parts is None and median_level(floor) >= NOISY:
+        quiet = as_image(cv2.GaussianBlur(level, (0, 0), NOISE_BLUR))
+        depth, turn, parts = _parts_of(quiet, smallest, None, levelling)
     if levelling is None and turn is not None:
         rules = rules @ turn[:, :2].T + turn[:, 2]
     if parts is not None and parts.around is not None:

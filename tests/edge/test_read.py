@@ -248,6 +248,22 @@ def test_ones_as_straight_as_ruling_stay_on_ruled_paper(network: bool, reader: D
     assert blind.read(upright_ones().grey()).lines == ("31518",) * 3
 
 
+@pytest.mark.parametrize("sigma", [12, 20, 30])
+def test_noise_of_a_dark_room_hides_no_digits(sigma: float, reader: DigitReader) -> None:
+    sheet = Sheet(900, 1300)
+    for row, text in enumerate(("20473", "69850", "1234")):
+        sheet.write(text, 150, 120 + 240 * row, 60)
+    clean = sheet.grey(paper=190, ink=50).astype(np.float64)
+    noisy = clean + np.random.default_rng(3).normal(0, sigma, clean.shape)
+    check_reading(reader, sheet, np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("sigma", [12, 20, 40, 80])
+def test_noise_alone_holds_no_digits(sigma: float, reader: DigitReader) -> None:
+    noise = np.random.default_rng(4).normal(150, sigma, (900, 1300))
+    assert reader.read(np.clip(noise, 0, 255).astype(np.uint8)).digits == ()
+
+
 # Fainter ink
 
 
