@@ -21,6 +21,7 @@ Image = NDArray[np.uint8]
 
 MAX_FILE_BYTES = 64_000_000
 PAGE_SIDE = 1800  # pixels: a larger page is read reduced to this longer side; its smallest digits then are 12 high
+FULL_SIDE = 30_000  # pixels: the same at full resolution, for OpenCV turns no picture with a side above 32,767
 PREVIEW_SCALE = 8  # a page's colours are judged on a copy reduced by this
 GLANCE_SIDE = 1000  # pixels: a page is looked at first on a copy of half its size or less, no larger than this
 LEAST_GLANCE = 300  # and no smaller than this
@@ -179,11 +180,12 @@ def decode_page_bytes(data: bytes, *, full_resolution: bool = False) -> Page:
 
 def _fit_page(frame: Image, full_resolution: bool) -> Image:
     longer = max(frame.shape[:2])
-    if full_resolution or longer <= PAGE_SIDE:
+    most = FULL_SIDE if full_resolution else PAGE_SIDE
+    if longer <= most:
         return frame
-    size = tuple(max(1, round(side * PAGE_SIDE / longer)) for side in frame.shape[1::-1])
+    size = tuple(max(1, round(side * most / longer)) for side in frame.shape[1::-1])
     # To more than half of its size each pixel is in a mean of four, and that is six times as fast as OpenCV's areas.
-    halved = reduced(frame, scale_to(frame, PAGE_SIDE))
+    halved = reduced(frame, scale_to(frame, most))
     return np.asarray(cv2.resize(halved, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 

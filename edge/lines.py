@@ -206,7 +206,7 @@ def _reading_order(lines: Sequence[Sequence[int]], level: Boxes, beside: _Sides 
 
 
 def _side_of_lines(off: Floats, lines: Sequence[Sequence[int]]) -> list[int]:
-    """-1 for each line that stands on the left of a border, 1 on its right, 0 for one above or below it.
+    """-1 for each line that stands on the left of where a border runs or would go on, 1 on its right, 0 on both sides.
 
     off: as `_Sides` has it, of one border.
     """
@@ -215,28 +215,40 @@ def _side_of_lines(off: Floats, lines: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _ordered(lines: list[int], extents: Sequence[Extent], gutter: float, sides: Sequence[Sequence[int]]) -> list[int]:
-    """Recursive XY cut (Nagy and Seth, 1984): columns where a border or a gutter runs past several lines, else from the
-    top.
+    """The XY cut (Nagy and Seth, 1984): columns where a border or a gutter runs past several lines, else from the top.
 
     sides: of each border, where each line stands, as `_side_of_lines` has it.
     """
-    if len(lines) < 2:
-        return lines
+    found: list[int] = []
+    left = [lines]  # not by recursion: a page may have more lines than Python nests calls
+    while left:
+        group = left.pop()
+        parts = _cut(group, extents, gutter, sides)
+        if parts is None:
+            found += [k for level in _levels(group, extents) for k in sorted(level, key=lambda k: extents[k][0])]
+        else:
+            left += reversed(parts)
+    return found
+
+
+def _cut(
+    lines: list[int], extents: Sequence[Extent], gutter: float, sides: Sequence[Sequence[int]]
+) -> tuple[list[int], list[int]] | None:
+    """The lines that come first and the others, arguments as for `_ordered`; None where nothing parts them."""
     for side in sides:
-        columns = [[k for k in lines if side[k] == which] for which in (-1, 1)]
-        if all(columns) and sum(map(len, columns)) == len(lines):
-            return [k for column in columns for k in _ordered(column, extents, gutter, sides)]
-    for start, end, least in ((0, 2, COLUMN_LINES), (1, 3, 1)):
+        before, after = ([k for k in lines if side[k] == which] for which in (-1, 1))
+        if before and after and len(before) + len(after) == len(lines):
+            return before, after
+    for start, end, least in ((0, 2, COLUMN_LINES), (1, 3, 1)) if lines else ():
         order = sorted(lines, key=lambda k: extents[k][start])
         reach = extents[order[0]][end]
         for position in range(1, len(order)):
             first = order[position]
             wide = extents[first][start] - reach > (gutter if start == 0 else 0)
             if wide and min(_stacked(order[:position], extents), _stacked(order[position:], extents)) >= least:
-                parts = order[:position], order[position:]
-                return [k for part in parts for k in _ordered(part, extents, gutter, sides)]
+                return order[:position], order[position:]
             reach = max(reach, extents[first][end])
-    return [k for level in _levels(lines, extents) for k in sorted(level, key=lambda k: extents[k][0])]
+    return None
 
 
 def _levels(lines: Sequence[int], extents: Sequence[Extent]) -> list[list[int]]:

@@ -34,8 +34,8 @@ SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than t
 LEAST_AT_GLANCE = 18  # pixels of the reduced page: lower digits are read from the whole picture
 CLEAR_AT_GLANCE = 0.5  # confidence of a digit, at least: the same
 
-NOISY = 30  # of 255: a page whose paper reaches so deep is noise, and where no stroke can be told in it
-NOISE_BLUR = 1.2  # pixels, standard deviation: it is looked at again without the finest of it
+NOISY = 30  # of 255: paper that reaches so deep is noise. Where no stroke can be told in it, the page is looked at
+NOISE_BLUR = 1.2  # again with so much blur: pixels, standard deviation
 
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt
@@ -274,20 +274,23 @@ def _settled(
     turn: Matrix | None,
     ruled: bool,
 ) -> list[Candidate]:
-    """The candidates, those in doubt looked at again or taken apart.
+    """The candidates, those in doubt looked at again or taken apart, but what is refused already.
 
     written: uint8 (h, w), the page's depth as it was before it was turned and lines were taken out. ruled: whether any
     were.
     """
+    refused = [c for c in found if c.refused]
+    open_ones = [c for c in found if not c.refused]
     if network is None:
-        return _split(found, judge.candidate)
-    return _looked_at(
-        found,
+        return _split(open_ones, judge.candidate) + refused
+    settled = _looked_at(
+        open_ones,
         judge.candidate,
         lambda doubts, sure: look_again(doubts, sure, written, turn, network),
         [judge.labels.index(str(value)) for value in range(DIGITS)],
         ruled,
     )
+    return settled + refused
 
 
 def _looked_at(
@@ -308,8 +311,7 @@ def _looked_at(
     if len(doubtful) > MOST_LOOKED_AT:
         in_doubt = {id(c) for c in doubtful}
         return [replace(c, shares=c.shares * NOT_ASKED) if id(c) in in_doubt else c for c in wholes]
-    asked = [c for c in wholes if not c.refused] if everything else _in_whole_lines(doubtful, wholes)
-    looked_at = asked[:MOST_LOOKED_AT]
+    looked_at = (wholes if everything else _in_whole_lines(doubtful, wholes))[:MOST_LOOKED_AT]
     if not looked_at:
         return wholes
     sure = [c.region for c in wholes if c.confidence >= SURE and not _is_doubtful(c, SURE)]
@@ -368,18 +370,25 @@ def _unseen(wholes: list[Candidate]) -> list[Candidate]:
 
 def _of_one_hand(bars: list[Candidate], digits: list[Candidate]) -> list[Candidate]:
     """Bars of which the line network sees none on a page of lines, without what is left of these: a 1 stands beside a
-    digit, is as high, and written with the same pen."""
-    sure = [c for c in digits if c.confidence >= SURE]
-    boxes = boxes_of(sure)
-    pens, depths = np.array([c.stroke for c in sure]), np.array([c.depth for c in sure])
+    digit, or another such bar, is as high, and written with the same pen."""
+    sure = [c for c in digits if c.confidence >= SURE and not c.refused]
+    if not bars or not sure:
+        return []
+    everything = [*bars, *sure]
+    boxes = boxes_of(everything)
+    pens, depths = np.array([c.stroke for c in everything]), np.array([c.depth for c in everything])
 
-    def is_written(c: Candidate, box: Boxes) -> bool:
+    def such_beside(c: Candidate, box: Boxes) -> Bools:
         ratio = box[3] / boxes[:, 3]
         same = (ratio >= BAR_HEIGHTS[0]) & (ratio <= BAR_HEIGHTS[1])
         same &= (c.stroke >= BAR_STROKE * pens) & (c.depth >= BAR_DEPTH * depths)
-        return bool((same & are_beside(box, boxes, BAR_GAP)).any())
+        return np.asarray(same & are_beside(box, boxes, BAR_GAP), np.bool_)
 
-    return [c for c, box in zip(bars, boxes_of(bars), strict=True) if is_written(c, box)]
+    beside = np.array([such_beside(c, box) for c, box in zip(everything, boxes, strict=True)])
+    written = np.arange(len(everything)) >= len(bars)
+    while (more := beside[:, written].any(axis=1) & ~written).any():
+        written |= more
+    return [c for c, kept in zip(bars, written.tolist(), strict=False) if kept]
 
 
 def _at_home(digit: Seen, looked_at: list[Candidate]) -> Seen:
@@ -559,7 +568,7 @@ def _without_faint(found: list[Candidate], judge: Judge, bar: int | None) -> lis
 
     bar: index of the label of the digit that is but a bar, None where there is no such label.
     """
-    sure = [c for c in found if c.confidence >= SURE]
+    sure = [c for c in found if c.confidence >= SURE and not c.refused]
     if not sure:
         return found
     inks = np.asarray([np.count_nonzero(c.region.mask) for c in sure], np.float64)
@@ -575,11 +584,11 @@ def _without_faint(found: list[Candidate], judge: Judge, bar: int | None) -> lis
 
 
 def _written(found: list[Candidate], faint: Bools, judge: Judge, bar: int | None) -> Bools:
-    """bool (n,): which of the faint ones, (n,), are written, with a pencil or a pen that runs dry: in a row with a sure
-    digit, one of them such a digit, and all of them read worse in a mirror, as what shines through the paper does not.
-    """
+    """bool (n,): which of the faint ones, (n,), are written, with a pencil or a pen that runs dry: in a row with two
+    sure digits, one of them faint, bars not counted, and together surer than in a mirror, as what shines through is
+    not."""
     boxes = boxes_of(found)
-    digits = np.array([c.confidence >= FAINT_SURE and c.label != bar for c in found])
+    digits = np.array([c.confidence >= FAINT_SURE and c.label != bar and not c.refused for c in found])
     beside = np.array([are_beside(box, boxes) for box in boxes])
     written = np.zeros_like(faint)
     left = faint & digits

@@ -99,7 +99,8 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
     ink = _straight_ink(depth, floor, THICKEST_RULE * longer)
     ruling = _ruling(ink, RULE_WINDOW * longer, RULE_LENGTH * longer)
     plain = _erased(depth, floor, ink, ruling)
-    height, standing = _digit_height(plain, smallest), NO_RULES
+    height = _digit_height(plain, smallest)
+    standing = NO_RULES
     if height > WHOLE_PAGE * min(frame):
         plain = depth  # no writing is so high: a net that was not taken apart
     elif height:

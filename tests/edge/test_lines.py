@@ -247,3 +247,9 @@ def test_every_box_is_in_one_line_wherever_the_page_lies(
     along = (boxes[:, 0] + boxes[:, 2] / 2) * math.cos(tilt) + (boxes[:, 1] + boxes[:, 3] / 2) * math.sin(tilt)
     assert all((np.diff(along[line]) >= -1e-9).all() for line in lines)
     assert arrange(boxes + np.array([*shift, 0, 0]))[0] == lines
+
+
+def test_a_page_may_have_a_thousand_lines() -> None:
+    boxes = np.array([(40.0, 30.0 * k, 14.0, 20.0) for k in range(1000)])
+    lines, _ = arrange(boxes)
+    assert lines == [[k] for k in range(1000)]

@@ -222,12 +222,12 @@ def test_a_plain_stroke_beside_digits_is_a_one(reader: DigitReader) -> None:
     assert reader.read(sheet.grey()).text == "271"
 
 
-def upright_ones(height: int = 60) -> Sheet:
-    """Digits between ones that are straight bars, on a ruled sheet: three rows of 3 1 5 1 8."""
+def upright_ones(text: str, height: int = 60) -> Sheet:
+    """Digits, the ones among them straight bars, in three rows on a ruled sheet."""
     sheet = Sheet(560, 760)
     for row in range(3):
         x, y = 80.0, 80.0 + 160 * row
-        for letter in "31518":
+        for letter in text:
             if letter == "1":
                 sheet.line(x + 6, y + 3, x + 6, y + height - 3, 5, 0.9)
                 x += 34
@@ -238,14 +238,15 @@ def upright_ones(height: int = 60) -> Sheet:
     return sheet
 
 
+@pytest.mark.parametrize("text", ["31518", "21118", "1112"])
 @pytest.mark.parametrize("network", [True, False], ids=["with the line network", "without"])
-def test_ones_as_straight_as_ruling_stay_on_ruled_paper(network: bool, reader: DigitReader) -> None:
+def test_ones_as_straight_as_ruling_stay_on_ruled_paper(network: bool, text: str, reader: DigitReader) -> None:
     # The line network has seen few such ones, and may take them for lines.
     blind = DigitReader()
     if not network:
         assert blind.lines is not None
         blind.lines.read = lambda image: [d for d in reader.lines.read(image) if d.shares.argmax() != 1]  # type: ignore[method-assign,union-attr]
-    assert blind.read(upright_ones().grey()).lines == ("31518",) * 3
+    assert blind.read(upright_ones(text).grey()).lines == (text,) * 3
 
 
 @pytest.mark.parametrize("sigma", [12, 20, 30])
@@ -419,6 +420,14 @@ def test_a_digit_far_larger_than_the_others_is_read(reader: DigitReader) -> None
     sheet.write("3", 50, 60, 270, 0.08)
     sheet.write("5061", 330, 180, 40)
     assert reader.read(sheet.grey()).text == "3\n5061"
+
+
+def test_the_longest_picture_is_read_at_full_resolution(reader: DigitReader) -> None:
+    sheet = Sheet(120, 640, 2.0)
+    sheet.write("20475", 60, 30, 60)
+    long = np.full((120, 60_000), 225, np.uint8)
+    long[:, 30_000:30_640] = sheet.grey()
+    assert reader.read(long, full_resolution=True).text == "20475"
 
 
 def test_full_resolution_reads_what_is_lower_than_a_150th_of_the_page(reader: DigitReader, tmp_path: Path) -> None:
