@@ -76,7 +76,7 @@ class Page:
     """A picture to be read as a page, upright, perhaps reduced.
 
     `width`, `height`: of the original, upright, in pixels. `preview`: uint8 (h', w', 3) BGR, a small copy; None for a
-    grey picture. `grey`: gives uint8 (h, w), its longer side PAGE_SIDE at most, unless full resolution was asked for.
+    grey picture. `grey`: gives uint8 (h, w), its longer side PAGE_SIDE at most, at full resolution FULL_SIDE.
     `colour`: gives uint8 (h, w, 3) BGR. `glance`: the same page reduced, on which digits that are large and clear are
     read in two thirds of the time; None where it is small already, or huge, and for full resolution.
 

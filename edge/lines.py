@@ -194,14 +194,14 @@ def _lines(level: Boxes, sides: _Sides | None = None, most: float = NEIGHBOUR_GA
     return lines
 
 
-def _reading_order(lines: Sequence[Sequence[int]], level: Boxes, beside: _Sides | None) -> list[int]:
+def _reading_order(lines: Sequence[Sequence[int]], level: Boxes, sides: _Sides | None) -> list[int]:
     boxes: list[list[float]] = level.tolist()
     extents = []
     for line in lines:
-        sides = [(x, y, x + w, y + h) for x, y, w, h in (boxes[k] for k in line)]
-        lefts, tops, rights, bottoms = zip(*sides, strict=True)
+        edges = [(x, y, x + w, y + h) for x, y, w, h in (boxes[k] for k in line)]
+        lefts, tops, rights, bottoms = zip(*edges, strict=True)
         extents.append((min(lefts), min(tops), max(rights), max(bottoms)))
-    of_lines = [] if beside is None else [_side_of_lines(off, lines) for off in beside.off.T]
+    of_lines = [] if sides is None else [_side_of_lines(off, lines) for off in sides.off.T]
     return _ordered(list(range(len(lines))), extents, GUTTER * median(box[3] for box in boxes), of_lines)
 
 
@@ -239,7 +239,7 @@ def _cut(
         before, after = ([k for k in lines if side[k] == which] for which in (-1, 1))
         if before and after and len(before) + len(after) == len(lines):
             return before, after
-    for start, end, least in ((0, 2, COLUMN_LINES), (1, 3, 1)) if lines else ():
+    for start, end, least in ((0, 2, COLUMN_LINES), (1, 3, 1)):
         order = sorted(lines, key=lambda k: extents[k][start])
         reach = extents[order[0]][end]
         for position in range(1, len(order)):

@@ -331,7 +331,7 @@ def _looked_at(
         digits = held.get(k, [])
         if not digits:
             if k in parts:
-                continue
+                continue  # a piece of a digit
             if everything and whole.label == bar:
                 bars.append(whole)
             elif k in around:
@@ -385,10 +385,8 @@ def _of_one_hand(bars: list[Candidate], digits: list[Candidate]) -> list[Candida
         return np.asarray(same & are_beside(box, boxes, BAR_GAP), np.bool_)
 
     beside = np.array([such_beside(c, box) for c, box in zip(everything, boxes, strict=True)])
-    written = np.arange(len(everything)) >= len(bars)
-    while (more := beside[:, written].any(axis=1) & ~written).any():
-        written |= more
-    return [c for c, kept in zip(bars, written.tolist(), strict=False) if kept]
+    written = _reached(np.arange(len(everything)) >= len(bars), beside.T)
+    return [c for c, kept in zip(bars, written[: len(bars)].tolist(), strict=True) if kept]
 
 
 def _at_home(digit: Seen, looked_at: list[Candidate]) -> Seen:
@@ -564,7 +562,8 @@ _EDGE = np.ones((2 * EDGE_REACH + 1, 2 * EDGE_REACH + 1), np.uint8)
 
 
 def _without_faint(found: list[Candidate], judge: Judge, bar: int | None) -> list[Candidate]:
-    """The candidates without those far fainter than the page's digits: pieces of ruling, the paper's other side.
+    """The candidates without those far fainter than the page's digits that are not written: pieces of ruling, the
+    paper's other side.
 
     bar: index of the label of the digit that is but a bar, None where there is no such label.
     """
@@ -593,7 +592,7 @@ def _written(found: list[Candidate], faint: Bools, judge: Judge, bar: int | None
     written = np.zeros_like(faint)
     left = faint & digits
     while left.any():
-        row = _reached(int(left.argmax()), beside)
+        row = _reached(np.arange(len(found)) == left.argmax(), beside)
         left &= ~row
         members = [found[k] for k in np.flatnonzero(row & faint)]
         mirrored = sum(float(judge.name(np.ascontiguousarray(c.glyph[:, ::-1])).max()) for c in members)
@@ -602,13 +601,12 @@ def _written(found: list[Candidate], faint: Bools, judge: Judge, bar: int | None
     return written
 
 
-def _reached(start: int, beside: Bools) -> Bools:
-    """bool (n,): one of n, what is beside it, (n, n), what is beside that, and so on."""
-    row = np.zeros(len(beside), np.bool_)
-    row[start] = True
-    while (more := beside[row].any(axis=0) & ~row).any():
-        row |= more
-    return row
+def _reached(first: Bools, beside: Bools) -> Bools:
+    """bool (n,): the first ones, (n,), what is beside them, (n, n) with a row for each, what is beside that, and so on."""
+    reached = first
+    while (more := beside[reached].any(axis=0) & ~reached).any():
+        reached = reached | more
+    return reached
 
 
 def _without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
@@ -622,7 +620,7 @@ def _without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
     refused = np.zeros(len(found), np.bool_)
     left = digits.copy()
     while left.any():
-        word = _reached(int(left.argmax()), beside)
+        word = _reached(np.arange(len(found)) == left.argmax(), beside)
         left &= ~word
         if np.count_nonzero(word & ~digits) > WORD_LETTERS * np.count_nonzero(word & digits):
             first = boxes[word & ~digits, 0].min()
