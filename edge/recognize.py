@@ -602,7 +602,7 @@ def _written(found: list[Candidate], faint: Bools, judge: Judge, bar: int | None
 
 
 def _reached(first: Bools, beside: Bools) -> Bools:
-    """bool (n,): the first ones, (n,), what is beside them, (n, n) with a row for each, what is beside that, and so on."""
+    """bool (n,): the first ones, (n,), what is beside them, (n, n), what is beside that, and so on."""
     reached = first
     while (more := beside[reached].any(axis=0) & ~reached).any():
         reached = reached | more
