@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
-from statistics import median
 
 import cv2
 import numpy as np
@@ -17,6 +16,7 @@ from edge.rules import NO_RULES, Rules
 from edge.segment import Region, as_image
 
 Image = NDArray[np.uint8]
+Boxes = NDArray[np.float64]
 
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
 MARK_HEIGHT = 2.5  # the same of a slash, at most
@@ -56,7 +56,7 @@ def in_lines(
     ink = None if parts is None else _written_ink(parts)
     borders = borders_of(boxes, rules)
     lines, tilt = arrange(boxes, borders)
-    placed: list[list[Candidate]] = []
+    written: list[list[Candidate]] = []
     for line in lines:
         members = [accepted[k] for k in line]
         bars = np.array([c.label == bar for c in members])
@@ -68,10 +68,13 @@ def in_lines(
             passes = passing(level, bars)
             if passes.any():
                 members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
-        members = _with_refused(members, refused, tilt, threshold, borders)
-        placed.append(members if ink is None else _with_marks(members, ink, candidate))
-    chosen = {id(c) for members in placed for c in members}
-    return placed, [c for c in refused if id(c) not in chosen]
+        written.append(members)
+    spots = _spots(refused, tilt)
+    lines_with = [_with_refused(members, refused, spots, tilt, threshold, borders) for members in written]
+    if ink is not None:
+        lines_with = [_with_marks(members, ink, candidate) for members in lines_with]
+    chosen = {id(c) for members in lines_with for c in members}
+    return lines_with, [c for c in refused if id(c) not in chosen]
 
 
 def _as_mark(c: Candidate) -> Candidate:
@@ -102,25 +105,31 @@ def _with_marks(
     return marked
 
 
+def _spots(candidates: list[Candidate], tilt: float) -> Boxes:
+    """Where candidates are on the levelled page: (n, 4), x and y of their middles, width, height."""
+    boxes = boxes_of(candidates)
+    level = turned(boxes, tilt)
+    level[:, :2] += boxes[:, 2:] / 2
+    return level
+
+
 def _with_refused(
-    members: list[Candidate], refused: list[Candidate], tilt: float, threshold: float, borders: Rules
+    members: list[Candidate], refused: list[Candidate], spots: Boxes, tilt: float, threshold: float, borders: Rules
 ) -> list[Candidate]:
-    """A line with the refused regions that lie between its digits, or close to its ends in its column."""
+    """A line with the refused regions that lie between its digits, or close to its ends in its column.
+
+    spots: (n, 4), of the refused ones, as `_spots` gives them.
+    """
     if not refused:
         return members
-    cos, sin = np.cos(tilt), np.sin(tilt)
-
-    def place(c: Candidate) -> tuple[float, float, float, float]:
-        x, y = c.region.x + c.region.width / 2, c.region.y + c.region.height / 2
-        return x * cos + y * sin, y * cos - x * sin, c.region.width, c.region.height
-
-    places = np.asarray([place(c) for c in members])
-    height = median(places[:, 3].tolist())
+    places = _spots(members, tilt)
+    height = float(np.median(places[:, 3]))
     added = []
-    for c in refused:
-        x, y, w, h = place(c)
-        if any(lies_in(member.region, c.region) for member in members):  # what is left of a box
-            continue
+    room = LINE_SHIFT * height
+    near = abs(spots[:, 1] - np.clip(spots[:, 1], places[:, 1].min(), places[:, 1].max())) <= room
+    for number in np.flatnonzero(near).tolist():
+        c = refused[number]
+        x, y, w, h = spots[number].tolist()
         k = int(np.searchsorted(places[:, 0], x))
         if k == 0 or k == len(members):
             end = places[0] if k == 0 else places[-1]
@@ -133,6 +142,11 @@ def _with_refused(
         else:
             level = (places[k - 1, 1] + places[k, 1]) / 2
         highest = MARK_HEIGHT if c.mark else LINE_HEIGHT[1]
-        if abs(y - level) <= LINE_SHIFT * height and LINE_HEIGHT[0] * height <= h <= highest * height:
+        if abs(y - level) > room or not LINE_HEIGHT[0] * height <= h <= highest * height:
+            continue
+        if not any(lies_in(member.region, c.region) for member in members):  # else it is what is left of a box
             added.append(c)
-    return sorted([*members, *added], key=lambda c: place(c)[0]) if added else members
+    if not added:
+        return members
+    everything = [*members, *added]
+    return [everything[k] for k in np.argsort(_spots(everything, tilt)[:, 0], kind="stable").tolist()]
