@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.broken import mended
 from edge.candidate import Bools, Boxes, Candidate, Shares, are_beside, between, boxes_of, lies_in
 from edge.compose import in_lines
 from edge.decode import Page
@@ -22,7 +23,7 @@ from edge.preprocess import glyph_and_stroke
 from edge.reading import Box, Digit
 from edge.rules import angle_of_rules, levelled, without_rules
 from edge.second_look import RUN_GAP, Doubt, Seen, look_again
-from edge.segment import Region, as_image, mean_within, median_level
+from edge.segment import Region, as_image, joined, mean_within, median_level
 from edge.split import split, split_as
 
 Image = NDArray[np.uint8]
@@ -263,7 +264,9 @@ def _without_around(depth: Image, around: Image, turn: Matrix | None) -> Image:
 
 def _candidates(parts: Parts | None, judge: Judge) -> list[Candidate]:
     """What could be digits among a page's regions."""
-    return [] if parts is None else judge.candidates([parts.region(index) for index in range(len(parts.members))])
+    if parts is None:
+        return []
+    return mended(judge.candidates([parts.region(index) for index in range(len(parts.members))]), judge.candidate)
 
 
 def _settled(
@@ -348,7 +351,7 @@ def _looked_at(
             continue
         fallen = [looked_at[part].region for part in digits[0].parts]
         if fallen:
-            whole = candidate(_joined([whole.region, *fallen]), whole.depth)
+            whole = candidate(joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
     found = _without_signs(found, others) + others
     return found + _unseen(unseen) + _of_one_hand(bars, [c for c in found if c.label != bar])
@@ -442,17 +445,6 @@ def _without_signs(seen: list[Candidate], others: list[Candidate]) -> list[Candi
         if not within:
             found[k] = replace(found[k], refused=True)
     return found
-
-
-def _joined(regions: list[Region]) -> Region:
-    """One region of the ink of several."""
-    left, top = min(r.x for r in regions), min(r.y for r in regions)
-    right, bottom = max(r.x + r.width for r in regions), max(r.y + r.height for r in regions)
-    mask = np.zeros((bottom - top, right - left), np.uint8)
-    for r in regions:
-        view = mask[r.y - top : r.y - top + r.height, r.x - left : r.x - left + r.width]
-        np.maximum(view, r.mask, out=view)
-    return Region(left, top, right - left, bottom - top, mask)
 
 
 def _is_doubtful(whole: Candidate, enough: float) -> bool:

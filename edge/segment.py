@@ -72,6 +72,17 @@ class Region:
     mask: Image
 
 
+def joined(regions: list[Region]) -> Region:
+    """One region of the ink of several."""
+    left, top = min(r.x for r in regions), min(r.y for r in regions)
+    right, bottom = max(r.x + r.width for r in regions), max(r.y + r.height for r in regions)
+    mask = np.zeros((bottom - top, right - left), np.uint8)
+    for r in regions:
+        view = mask[r.y - top : r.y - top + r.height, r.x - left : r.x - left + r.width]
+        np.maximum(view, r.mask, out=view)
+    return Region(left, top, right - left, bottom - top, mask)
+
+
 def find_digit(frame: Image) -> Region | None:
     """The one digit of a frame, or None where nothing in it could be one.
 

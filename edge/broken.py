@@ -1,0 +1,108 @@
+"""Join what a stroke that fell apart left of a digit, where the pieces are as large as digits themselves."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from edge.candidate import Boxes, Candidate, boxes_of
+from edge.segment import Region, joined
+
+PIECE_GAP = 0.1  # of the whole digit's height: its pieces are no farther apart
+PIECE_HEIGHT = 0.88  # of it: one piece at least is lower
+WHOLE_WIDTH = 1.05  # of its height: a whole digit is no wider
+WHOLE_HEIGHT = 1.25  # of the highest beside it: nor is it higher than that
+WHOLE_REACH = 2.5  # of its height: so far to either side is beside it
+WHOLE_COMMON = 0.6  # of the lower one's height is at the height of the other
+STACKED = 0.4  # of the narrower piece lies above or below the other
+WHOLE_SURE = 0.9  # confidence of the whole digit where a piece lies above or below the other in a line;
+WHOLE_SURE_ELSE = 0.98  # and beside it, where two digits could stand as well, or where nothing tells their height
+PIECE_SURE = 0.9  # confidence of both pieces beside one another that leaves them apart
+CUT = 0.08  # of its height, at most: the gap between two pieces that nothing beside them is as high as
+TWO_DIGITS = (0.25, 0.45)  # of its height: so wide is a pair of digits one below the other
+
+
+def mended(found: list[Candidate], candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
+    """The candidates, pairs of them joined that are a surer digit together than each alone.
+
+    candidate: what a region is taken for whose ink is so deep.
+    """
+    while len(found) > 1:
+        gone: set[int] = set()
+        whole = list(found)
+        for pair in _pairs(boxes_of(found)):
+            if pair.one in gone or pair.other in gone:
+                continue
+            a, b = whole[pair.one], whole[pair.other]
+            if min(a.confidence, b.confidence) >= pair.apart:
+                continue
+            both = candidate(joined([a.region, b.region]), max(a.depth, b.depth))
+            if both.confidence >= pair.together:
+                whole[pair.one] = both
+                gone.add(pair.other)
+        found = [c for k, c in enumerate(whole) if k not in gone]
+        if not gone:
+            break  # else what was joined tells how high a digit beside it is
+    return found
+
+
+class _Pair(NamedTuple):
+    """Two candidates, by their numbers, that could be pieces of one digit.
+
+    `apart`: confidence of both by themselves that leaves them apart. `together`: confidence of the digit they make.
+    """
+
+    one: int
+    other: int
+    apart: float
+    together: float
+
+
+def _pairs(boxes: Boxes) -> list[_Pair]:
+    """Boxes, (n, 4), that could be pieces of one digit."""
+    found = []
+    # On most pages nothing is so near to anything else, and a list is looked through sooner than NumPy is called.
+    sides = sorted((x, y, x + width, y + height, k) for k, (x, y, width, height) in enumerate(boxes.tolist()))
+    reach = 2 * PIECE_GAP * max(bottom - top for _, top, _, bottom, _ in sides)  # two are at most so high together
+    for position, (left, top, right, bottom, one) in enumerate(sides):
+        for k in range(position + 1, len(sides)):
+            x, y, x1, y1, other = sides[k]
+            if x - right > reach:
+                break
+            high, wide = max(bottom, y1) - min(top, y), max(right, x1) - left
+            apart = max(x - right, 0) + max(y - bottom, top - y1, 0)
+            lower = min(bottom - top, y1 - y)
+            if apart > PIECE_GAP * high or wide > WHOLE_WIDTH * high or lower > PIECE_HEIGHT * high:
+                continue
+            stacked = min(right, x1) - x >= STACKED * min(right - left, x1 - x)
+            beside, elsewhere = _highest_others(boxes, one, other)
+            if high <= WHOLE_HEIGHT * beside:
+                told = (math.inf, WHOLE_SURE) if stacked else (PIECE_SURE, WHOLE_SURE_ELSE)
+            elif stacked and TWO_DIGITS[0] < wide / high < TWO_DIGITS[1]:
+                continue
+            elif not beside and not elsewhere:
+                told = (math.inf if stacked else PIECE_SURE, WHOLE_SURE_ELSE)
+            elif stacked and apart <= CUT * high:
+                # All digits of a number may be cut through alike; between lines there is more room.
+                told = (PIECE_SURE, WHOLE_SURE_ELSE)
+            else:
+                continue
+            found.append(_Pair(one, other, *told))
+    return found
+
+
+def _highest_others(boxes: Boxes, one: int, other: int) -> tuple[float, float]:
+    """Height of the highest of the boxes, (n, 4), that stand in a line with two of them, and of the highest anywhere
+    but these two; 0 where there is none."""
+    left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
+    both = [one, other]
+    highest, lowest = top[both].min(), bottom[both].max()
+    height = lowest - highest
+    common = np.minimum(bottom, lowest) - np.maximum(top, highest)
+    beside = common >= WHOLE_COMMON * np.minimum(boxes[:, 3], height)
+    beside &= left <= right[both].max() + WHOLE_REACH * height
+    beside &= right >= left[both].min() - WHOLE_REACH * height
+    others = np.ones(len(boxes), np.bool_)
+    others[both] = False
+    return float(boxes[beside & others, 3].max(initial=0)), float(boxes[others, 3].max(initial=0))
