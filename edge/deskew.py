@@ -181,7 +181,8 @@ def _quad_around(contour: Contour, shape: tuple[int, ...]) -> Floats | None:
     if len(sides) < 4:
         return None
     longest = sorted(sorted(range(len(sides)), key=lambda k: -float(np.hypot(*(sides[k][1] - sides[k][0]))))[:4])
-    return np.asarray(_crossings(np.array([[sides[k] for k in longest]]))[0], np.float64)
+    quad = np.asarray(_crossings(np.array([[sides[k] for k in longest]]))[0], np.float64)
+    return quad if np.isfinite(quad).all() else None
 
 
 def _crossings(sides: Floats) -> Floats:

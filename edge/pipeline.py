@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from edge.source import STANDARD_INPUT_DESCRIPTOR, Found
 
-ALONE_SECONDS = 0.1  # of work: so long the first process goes on alone, a fork pays off only after that
+ALONE_SECONDS = 0.05  # of work: so long the first process goes on alone, a fork pays off only after that
 CHUNK_SECONDS = 0.02  # of work: what a chunk should take, to keep both the talking and the waiting small
 MAX_CHUNK = 64  # pictures
 WINDOW = 8  # chunks a process that may wait for an earlier one before no more are handed out

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.deskew import find_marks, find_page, mapped_box, straighten
+from edge.deskew import _quad_around, find_marks, find_page, mapped_box, straighten
 from edge.errors import PictureError
 
 PAGE = (848, 600)  # pixels: height and width of the page that is photographed
@@ -131,6 +131,11 @@ def test_where_there_is_no_outline_and_no_mark_it_says_so(frame: np.ndarray) -> 
         find_page(frame)
     with pytest.raises(PictureError, match="four corner marks were not found"):
         find_marks(frame)
+
+
+def test_an_outline_two_of_whose_long_sides_never_meet_is_no_page() -> None:
+    tip = np.array([(150, 60), (550, 60), (550, 180), (150, 180), (20, 120)], np.int32)
+    assert _quad_around(tip.reshape(-1, 1, 2), (300, 600)) is None
 
 
 def test_a_page_with_a_side_outside_the_frame_is_not_guessed_at() -> None:
