@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.candidate import Candidate, boxes_of, lies_in
 from edge.lines import are_divided, arrange, borders_of, turned
-from edge.marks import hanging, is_barcode, is_empty_box, mark_between, minus_before, passing, raised
+from edge.marks import hanging, is_barcode, is_empty_box, is_face, mark_between, minus_before, passing, raised
 from edge.parts import Parts
 from edge.rules import NO_RULES, Rules
 from edge.segment import Region, as_image
@@ -48,7 +48,8 @@ def in_lines(
     rings = np.array([c.label == ring for c in accepted])
     marks = hanging(boxes) | raised(boxes, rings)
     for k in np.flatnonzero(rings & ~marks).tolist():
-        marks[k] = is_empty_box(accepted[k].region.mask)
+        region = accepted[k].region
+        marks[k] = is_empty_box(region.mask) or (parts is not None and is_face(parts.ink.mask, region))
     if marks.any():
         refused += [_as_mark(c) for c, mark in zip(accepted, marks, strict=True) if mark]
         accepted = [c for c, mark in zip(accepted, marks, strict=True) if not mark]

@@ -15,6 +15,10 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 BOX_HULL = 0.97  # of the tightest box around it is filled by the hull of a box, of a square 0 less
+FACE_MARK, FACE_INSET = (
+    0.004,
+    0.08,
+)  # of its box: ink of an eye in what looks like a 0, and of its shorter side: the rim
 LOW = 0.55  # of the digits' height: a comma is no higher,
 HANGS = 0.05  # heights: begins so far below their middle,
 BELOW = 0.4  # and ends no farther below their feet
@@ -87,6 +91,20 @@ def is_empty_box(mask: Image) -> bool:
     hull = cv2.convexHull(np.concatenate(outlines))
     _, (width, height), _ = cv2.minAreaRect(hull)
     return bool(cv2.contourArea(hull) >= BOX_HULL * width * height > 0)
+
+
+def is_face(ink: Image, region: Region) -> bool:
+    """Whether several marks stand within what looks like a 0, as eyes and a mouth do; the point in a 0 is one.
+
+    ink: uint8 (h, w), 255 where there is ink on the page.
+    """
+    rows, columns = region.mask.shape
+    there = ink[region.y : region.y + rows, region.x : region.x + columns]
+    statistics = np.asarray(cv2.connectedComponentsWithStats(there)[2])[1:]
+    inset = FACE_INSET * min(rows, columns)
+    left, top, width, height, area = statistics.T
+    inside = (left >= inset) & (top >= inset) & (left + width <= columns - inset) & (top + height <= rows - inset)
+    return np.count_nonzero(inside & (area >= FACE_MARK * region.mask.size)) > 1
 
 
 def passing(boxes: Floats, bars: Bools) -> Bools:

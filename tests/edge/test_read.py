@@ -521,7 +521,16 @@ def in_a_row(letters: str, gap: float) -> Sheet:
 
 
 def test_a_digit_among_the_letters_of_a_word_is_one_of_them(reader: DigitReader) -> None:
-    assert reader.read(in_a_row("KK0K", 0.15).grey()).digits == ()
+    for letters in ("KK0K", "0KKKK", "0K0KK0KK"):
+        assert reader.read(in_a_row(letters, 0.15).grey()).digits == ()
+
+
+@pytest.mark.parametrize("eyes", [0, 1, 2])
+def test_a_face_is_no_zero_and_a_zero_with_a_point_in_it_is_one(eyes: int, reader: DigitReader) -> None:
+    sheet = letter("0", height=120)
+    for x in ((147,), (131, 154))[eyes - 1] if eyes else ():
+        sheet.line(x, 115, x + 4, 115, 7)
+    assert reader.read(sheet.grey()).text == ("" if eyes == 2 else "0")
 
 
 @pytest.mark.parametrize(
