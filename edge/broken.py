@@ -20,6 +20,8 @@ WHOLE_SURE = 0.9  # confidence of the whole digit where a piece lies above or be
 WHOLE_SURE_ELSE = 0.98  # and beside it, where two digits could stand as well, or where nothing tells their height
 PIECE_SURE = 0.9  # confidence of both pieces beside one another that leaves them apart
 CUT = 0.08  # of its height, at most: the gap between two pieces that nothing beside them is as high as
+ROUNDS = 2  # what the first one joined tells in the second how high a digit beside it is
+MOST_PAIRS = 500  # on a page: where more lie so near to one another it is a texture, and would take a second
 TWO_DIGITS = (0.25, 0.45)  # of its height: so wide is a pair of digits one below the other
 
 
@@ -28,10 +30,13 @@ def mended(found: list[Candidate], candidate: Callable[[Region, float], Candidat
 
     candidate: what a region is taken for whose ink is so deep.
     """
-    while len(found) > 1:
+    for _ in range(ROUNDS):
+        pairs = _pairs(boxes_of(found)) if len(found) > 1 else []
+        if not pairs or len(pairs) > MOST_PAIRS:
+            break
         gone: set[int] = set()
         whole = list(found)
-        for pair in _pairs(boxes_of(found)):
+        for pair in pairs:
             if pair.one in gone or pair.other in gone:
                 continue
             a, b = whole[pair.one], whole[pair.other]
@@ -42,8 +47,6 @@ def mended(found: list[Candidate], candidate: Callable[[Region, float], Candidat
                 whole[pair.one] = both
                 gone.add(pair.other)
         found = [c for k, c in enumerate(whole) if k not in gone]
-        if not gone:
-            break  # else what was joined tells how high a digit beside it is
     return found
 
 
@@ -76,12 +79,12 @@ def _pairs(boxes: Boxes) -> list[_Pair]:
             if apart > PIECE_GAP * high or wide > WHOLE_WIDTH * high or lower > PIECE_HEIGHT * high:
                 continue
             stacked = min(right, x1) - x >= STACKED * min(right - left, x1 - x)
-            beside, elsewhere = _highest_others(boxes, one, other)
+            beside = _highest_beside(boxes, one, other)
             if high <= WHOLE_HEIGHT * beside:
                 told = (math.inf, WHOLE_SURE) if stacked else (PIECE_SURE, WHOLE_SURE_ELSE)
             elif stacked and TWO_DIGITS[0] < wide / high < TWO_DIGITS[1]:
                 continue
-            elif not beside and not elsewhere:
+            elif len(boxes) == 2:
                 told = (math.inf if stacked else PIECE_SURE, WHOLE_SURE_ELSE)
             elif stacked and apart <= CUT * high:
                 # All digits of a number may be cut through alike; between lines there is more room.
@@ -92,9 +95,8 @@ def _pairs(boxes: Boxes) -> list[_Pair]:
     return found
 
 
-def _highest_others(boxes: Boxes, one: int, other: int) -> tuple[float, float]:
-    """Height of the highest of the boxes, (n, 4), that stand in a line with two of them, and of the highest anywhere
-    but these two; 0 where there is none."""
+def _highest_beside(boxes: Boxes, one: int, other: int) -> float:
+    """Height of the highest of the boxes, (n, 4), that stand in a line with two of them; 0 where none does."""
     left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
     both = [one, other]
     highest, lowest = top[both].min(), bottom[both].max()
@@ -103,6 +105,5 @@ def _highest_others(boxes: Boxes, one: int, other: int) -> tuple[float, float]:
     beside = common >= WHOLE_COMMON * np.minimum(boxes[:, 3], height)
     beside &= left <= right[both].max() + WHOLE_REACH * height
     beside &= right >= left[both].min() - WHOLE_REACH * height
-    others = np.ones(len(boxes), np.bool_)
-    others[both] = False
-    return float(boxes[beside & others, 3].max(initial=0)), float(boxes[others, 3].max(initial=0))
+    beside[both] = False
+    return float(boxes[beside, 3].max(initial=0))

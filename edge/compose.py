@@ -70,8 +70,10 @@ def in_lines(
             if passes.any():
                 members = [_as_mark(c) if p else c for c, p in zip(members, passes, strict=True)]
         written.append(members)
-    spots = _spots(refused, tilt)
-    lines_with = [_with_refused(members, refused, spots, tilt, threshold, borders) for members in written]
+    lines_with = written
+    if refused:
+        spots = _spots(refused, tilt)
+        lines_with = [_with_refused(members, refused, spots, tilt, threshold, borders) for members in written]
     if ink is not None:
         lines_with = [_with_marks(members, ink, candidate) for members in lines_with]
     chosen = {id(c) for members in lines_with for c in members}
@@ -121,8 +123,6 @@ def _with_refused(
 
     spots: (n, 4), of the refused ones, as `_spots` gives them.
     """
-    if not refused:
-        return members
     places = _spots(members, tilt)
     height = float(np.median(places[:, 3]))
     added = []

@@ -15,10 +15,8 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 BOX_HULL = 0.97  # of the tightest box around it is filled by the hull of a box, of a square 0 less
-FACE_MARK, FACE_INSET = (
-    0.004,
-    0.08,
-)  # of its box: ink of an eye in what looks like a 0, and of its shorter side: the rim
+FACE_MARK = 0.004  # of the box of what looks like a 0: ink of an eye in it, at least
+FACE_INSET = 0.08  # of that box's shorter side: an eye is no nearer to its edge
 LOW = 0.55  # of the digits' height: a comma is no higher,
 HANGS = 0.05  # heights: begins so far below their middle,
 BELOW = 0.4  # and ends no farther below their feet
