@@ -10,6 +10,7 @@ from edge.candidate import Boxes, Candidate, boxes_of
 from edge.segment import Region, joined
 
 PIECE_GAP = 0.1  # of the whole digit's height: its pieces are no farther apart
+LOWEST_PIECE = 10  # times as high as its lower piece is a whole digit, at most
 PIECE_HEIGHT = 0.88  # of it: one piece at least is lower
 WHOLE_WIDTH = 1.05  # of its height: a whole digit is no wider
 WHOLE_HEIGHT = 1.25  # of the highest beside it: nor is it higher than that
@@ -46,6 +47,8 @@ def mended(found: list[Candidate], candidate: Callable[[Region, float], Candidat
             if both.confidence >= pair.together:
                 whole[pair.one] = both
                 gone.add(pair.other)
+        if not gone:
+            break
         found = [c for k, c in enumerate(whole) if k not in gone]
     return found
 
@@ -67,8 +70,8 @@ def _pairs(boxes: Boxes) -> list[_Pair]:
     found = []
     # On most pages nothing is so near to anything else, and a list is looked through sooner than NumPy is called.
     sides = sorted((x, y, x + width, y + height, k) for k, (x, y, width, height) in enumerate(boxes.tolist()))
-    reach = 2 * PIECE_GAP * max(bottom - top for _, top, _, bottom, _ in sides)  # two are at most so high together
     for position, (left, top, right, bottom, one) in enumerate(sides):
+        reach = PIECE_GAP * LOWEST_PIECE * (bottom - top)
         for k in range(position + 1, len(sides)):
             x, y, x1, y1, other = sides[k]
             if x - right > reach:
