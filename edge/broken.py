@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge.candidate import Boxes, Candidate, boxes_of
+from edge.candidate import Bools, Boxes, Candidate, boxes_of
 from edge.segment import Region, joined
 
 PIECE_GAP = 0.1  # of the whole digit's height: its pieces are no farther apart
@@ -19,34 +19,38 @@ WHOLE_COMMON = 0.6  # of the lower one's height is at the height of the other
 STACKED = 0.4  # of the narrower piece lies above or below the other
 WHOLE_SURE = 0.9  # confidence of the whole digit where a piece lies above or below the other in a line;
 WHOLE_SURE_ELSE = 0.98  # and beside it, where two digits could stand as well, or where nothing tells their height
-PIECE_SURE = 0.9  # confidence of both pieces beside one another that leaves them apart
+PIECE_SURE = 0.9  # confidence of both pieces beside one another that leaves them apart,
+STACKED_SURE = 0.98  # and of one above the other,
+SCRATCH = 0.03  # where they are farther apart than this: of the whole digit's height
+TELLING, TELLING_WIDTH = 0.9, 0.35  # confidence, and of its height: what tells how high a line's digits are is as wide
 CUT = 0.08  # of its height, at most: the gap between two pieces that nothing beside them is as high as
-ROUNDS = 2  # what the first one joined tells in the second how high a digit beside it is
-MOST_PAIRS = 500  # on a page: where more lie so near to one another it is a texture, and would take a second
+ROUNDS = 3  # what one joined tells in the next how high a digit beside it is
+MOST_PAIRS = 500  # on a page: where more boxes lie so near to one another it is a texture
 TWO_DIGITS = (0.25, 0.45)  # of its height: so wide is a pair of digits one below the other
 
 
 def mended(found: list[Candidate], candidate: Callable[[Region, float], Candidate]) -> list[Candidate]:
-    """The candidates, pairs of them joined that are a surer digit together than each alone.
+    """The candidates, pairs of them joined that are a digit together, no less sure than the lesser of them alone.
 
     candidate: what a region is taken for whose ink is so deep.
     """
     for _ in range(ROUNDS):
-        pairs = _pairs(boxes_of(found)) if len(found) > 1 else []
-        if not pairs or len(pairs) > MOST_PAIRS:
-            break
-        gone: set[int] = set()
+        pairs = _pairs(found)
         whole = list(found)
+        gone: set[int] = set()
+        used: set[int] = set()
         for pair in pairs:
-            if pair.one in gone or pair.other in gone:
+            if pair.one in used or pair.other in used:
                 continue
             a, b = whole[pair.one], whole[pair.other]
-            if min(a.confidence, b.confidence) >= pair.apart:
+            least = min(a.confidence, b.confidence)
+            if least >= pair.apart:
                 continue
             both = candidate(joined([a.region, b.region]), max(a.depth, b.depth))
-            if both.confidence >= pair.together:
+            if both.confidence >= max(pair.together, least):
                 whole[pair.one] = both
                 gone.add(pair.other)
+                used |= {pair.one, pair.other}
         if not gone:
             break
         found = [c for k, c in enumerate(whole) if k not in gone]
@@ -65,8 +69,46 @@ class _Pair(NamedTuple):
     together: float
 
 
-def _pairs(boxes: Boxes) -> list[_Pair]:
-    """Boxes, (n, 4), that could be pieces of one digit."""
+class _Near(NamedTuple):
+    """Two boxes, by their numbers, close enough to be pieces of one digit: how high and wide both together are, and
+    pixels between them; `stacked`: whether one lies above the other."""
+
+    one: int
+    other: int
+    high: float
+    wide: float
+    apart: float
+    stacked: bool
+
+
+def _pairs(found: list[Candidate]) -> list[_Pair]:
+    """Candidates that could be pieces of one digit; none on a page that is full of such pairs."""
+    boxes = boxes_of(found)
+    near = _near(boxes)
+    if not near:
+        return []
+    # Lines, braces and pieces of ruling do not tell how high the digits are.
+    tells = np.array([c.confidence >= TELLING for c in found]) & (boxes[:, 2] >= TELLING_WIDTH * boxes[:, 3])
+    pairs = []
+    for pair in near:
+        if pair.stacked and TWO_DIGITS[0] < pair.wide / pair.high < TWO_DIGITS[1]:
+            continue
+        stacked_apart = math.inf if pair.apart <= SCRATCH * pair.high else STACKED_SURE
+        if pair.high <= WHOLE_HEIGHT * _highest_beside(boxes, tells, pair.one, pair.other):
+            told = (stacked_apart, WHOLE_SURE) if pair.stacked else (PIECE_SURE, WHOLE_SURE_ELSE)
+        elif len(boxes) == 2:
+            told = (stacked_apart if pair.stacked else PIECE_SURE, WHOLE_SURE_ELSE)
+        elif pair.stacked and pair.apart <= CUT * pair.high:
+            # All digits of a number may be cut through alike; between lines there is more room.
+            told = (PIECE_SURE, WHOLE_SURE_ELSE)
+        else:
+            continue
+        pairs.append(_Pair(pair.one, pair.other, *told))
+    return pairs
+
+
+def _near(boxes: Boxes) -> list[_Near]:
+    """Which boxes, (n, 4), are close enough to one another; none where MOST_PAIRS are."""
     found = []
     # On most pages nothing is so near to anything else, and a list is looked through sooner than NumPy is called.
     sides = sorted((x, y, x + width, y + height, k) for k, (x, y, width, height) in enumerate(boxes.tolist()))
@@ -82,30 +124,23 @@ def _pairs(boxes: Boxes) -> list[_Pair]:
             if apart > PIECE_GAP * high or wide > WHOLE_WIDTH * high or lower > PIECE_HEIGHT * high:
                 continue
             stacked = min(right, x1) - x >= STACKED * min(right - left, x1 - x)
-            beside = _highest_beside(boxes, one, other)
-            if high <= WHOLE_HEIGHT * beside:
-                told = (math.inf, WHOLE_SURE) if stacked else (PIECE_SURE, WHOLE_SURE_ELSE)
-            elif stacked and TWO_DIGITS[0] < wide / high < TWO_DIGITS[1]:
-                continue
-            elif len(boxes) == 2:
-                told = (math.inf if stacked else PIECE_SURE, WHOLE_SURE_ELSE)
-            elif stacked and apart <= CUT * high:
-                # All digits of a number may be cut through alike; between lines there is more room.
-                told = (PIECE_SURE, WHOLE_SURE_ELSE)
-            else:
-                continue
-            found.append(_Pair(one, other, *told))
+            found.append(_Near(one, other, high, wide, apart, stacked))
+            if len(found) > MOST_PAIRS:
+                return []
     return found
 
 
-def _highest_beside(boxes: Boxes, one: int, other: int) -> float:
-    """Height of the highest of the boxes, (n, 4), that stand in a line with two of them; 0 where none does."""
+def _highest_beside(boxes: Boxes, tells: Bools, one: int, other: int) -> float:
+    """Height of the highest of the boxes, (n, 4), that stand in a line with two of them; 0 where none does.
+
+    tells: bool (n,), which of them count.
+    """
     left, top, right, bottom = boxes[:, 0], boxes[:, 1], boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]
     both = [one, other]
     highest, lowest = top[both].min(), bottom[both].max()
     height = lowest - highest
     common = np.minimum(bottom, lowest) - np.maximum(top, highest)
-    beside = common >= WHOLE_COMMON * np.minimum(boxes[:, 3], height)
+    beside = tells & (common >= WHOLE_COMMON * np.minimum(boxes[:, 3], height))
     beside &= left <= right[both].max() + WHOLE_REACH * height
     beside &= right >= left[both].min() - WHOLE_REACH * height
     beside[both] = False

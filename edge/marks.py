@@ -15,7 +15,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 BOX_HULL = 0.97  # of the tightest box around it is filled by the hull of a box, of a square 0 less
-FACE_MARK = 0.004  # of the box of what looks like a 0: ink of an eye in it, at least
+FACE_MARK, FACE_LEAST = 0.004, 20  # of the box of what looks like a 0, and pixels: ink of an eye in it, at least
 FACE_INSET = 0.08  # of that box's shorter side: an eye is no nearer to its edge
 LOW = 0.55  # of the digits' height: a comma is no higher,
 HANGS = 0.05  # heights: begins so far below their middle,
@@ -102,7 +102,7 @@ def is_face(ink: Image, region: Region) -> bool:
     inset = FACE_INSET * min(rows, columns)
     left, top, width, height, area = statistics.T
     inside = (left >= inset) & (top >= inset) & (left + width <= columns - inset) & (top + height <= rows - inset)
-    return np.count_nonzero(inside & (area >= FACE_MARK * region.mask.size)) > 1
+    return np.count_nonzero(inside & (area >= max(FACE_LEAST, FACE_MARK * region.mask.size))) > 1
 
 
 def passing(boxes: Floats, bars: Bools) -> Bools:

@@ -1,6 +1,7 @@
 """From the ink of a page to regions that could each be a digit: connected components, broken strokes joined."""
 
 from dataclasses import dataclass
+from statistics import median
 
 import cv2
 import numpy as np
@@ -30,7 +31,6 @@ BAR_GAP = 0.25  # of the digit's height: such a bar to the right of its upper ha
 UNDERLINE = 3.0  # times as wide as high: a part below a digit may be a line drawn under it
 FOOT, FOOT_GAP, FOOT_OUT = 0.8, 0.12, 0.1  # of the digit's height: width, gap and overhang of its own foot, at most
 PART_OVERLAP = 0.3  # of the part's width lies above or below the digit
-USUAL = 0.68  # of what could be digits is lower than they usually are: some fell apart
 JOINED_HEIGHT = 1.35  # of the digits' usual height: a digit with its parts is no higher
 SOFTNESS = 0.4  # width of the ramp from paper to ink, in parts of the ink's depth
 RAMP_PART = 0.42  # of the ink's usual depth: the middle of that ramp
@@ -116,8 +116,7 @@ def find_parts(ink: PageInk, smallest: float, *, outlined: bool = False) -> Part
 def _joined(boxes: Integers, smallest: float) -> tuple[Integers, list[list[int]]]:
     """Boxes with the small parts that belong to them, and which those are."""
     members = [[k] for k in range(len(boxes))]
-    heights = sorted(height for height in boxes[:, 3].tolist() if height >= smallest)
-    usual = heights[int(USUAL * len(heights))] if heights else 0
+    usual = median([height for height in boxes[:, 3].tolist() if height >= smallest] or [0])
     if len(boxes) < 2 or usual == 0:
         return boxes, members
     joined = boxes.copy()

