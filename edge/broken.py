@@ -98,7 +98,7 @@ def _pairs(found: list[Candidate]) -> list[_Pair]:
             told = (stacked_apart, WHOLE_SURE) if pair.stacked else (PIECE_SURE, WHOLE_SURE_ELSE)
         elif len(boxes) == 2:
             told = (stacked_apart if pair.stacked else PIECE_SURE, WHOLE_SURE_ELSE)
-        elif pair.stacked and pair.apart <= CUT * pair.high:
+        elif pair.stacked and pair.apart <= CUT * pair.high and pair.wide >= TWO_DIGITS[1] * pair.high:
             # All digits of a number may be cut through alike; between lines there is more room.
             told = (PIECE_SURE, WHOLE_SURE_ELSE)
         else:
