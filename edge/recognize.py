@@ -265,7 +265,7 @@ def _without_around(depth: Image, around: Image, turn: Matrix | None) -> Image:
 
 
 def _candidates(parts: Parts | None, judge: Judge) -> list[Candidate]:
-    """What could be digits among a page's regions."""
+    """What could be digits among a page's regions, those that fell apart joined."""
     if parts is None:
         return []
     return mended(judge.candidates([parts.region(index) for index in range(len(parts.members))]), judge.candidate)
