@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.candidate import Candidate, boxes_of, lies_in
+from edge.candidate import Boxes, Candidate, boxes_of, lies_in
 from edge.lines import are_divided, arrange, borders_of, turned
 from edge.marks import hanging, is_barcode, is_empty_box, is_face, mark_between, minus_before, passing, raised
 from edge.parts import Parts
@@ -16,7 +16,6 @@ from edge.rules import NO_RULES, Rules
 from edge.segment import Region, as_image
 
 Image = NDArray[np.uint8]
-Boxes = NDArray[np.float64]
 
 LINE_HEIGHT = (0.45, 1.9)  # of the heights of the digits beside it: a refused region in a line
 MARK_HEIGHT = 2.5  # the same of a slash, at most
