@@ -210,7 +210,8 @@ def test_no_librarys_own_line_reaches_the_terminal(run: Runner, tmp_path: Path) 
 AS_NOBODY = """
 import os, sys
 sys.path.insert(0, {root!r})
-import edge.cli, edge.device, edge.output, edge.pipeline, edge.reader, json.encoder, faulthandler, csv, multiprocessing
+import edge.cli, edge.commands, edge.decode, edge.device, edge.output, edge.pipeline, edge.preprocess, edge.reader
+import edge.source, csv, faulthandler, json.encoder, multiprocessing
 edge.classifier.load_runtime()
 os.setgroups([]); os.setgid({nobody}); os.setuid({nobody})
 sys.exit(edge.cli.main(sys.argv[1:]))
