@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.blots import is_outline
 from edge.broken import mended
 from edge.candidate import Bools, Boxes, Candidate, Shares, are_beside, between, boxes_of, lies_in
 from edge.compose import in_lines
@@ -159,15 +160,16 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
     depth, turn, parts = _parts_of(depth, smallest, floor)
     if parts is None or parts.around is not None or parts.boxes[:, 3].min() < LEAST_AT_GLANCE or parts.pieces_left:
         return None
-    bar = judge.index(BAR_LABEL)
+    bar, ring = judge.index(BAR_LABEL), judge.index(RING_LABEL)
     found = _settled(_candidates(parts, judge), judge, network, written, turn, False)
     if min((c.confidence for c in found), default=0.0) < CLEAR_AT_GLANCE:
         return None
     judged = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar)
     judged = _without_lines(_without_surroundings(judged), bar)
+    judged, _ = _apart_from_outlines(judged, grey, turn, judge.threshold, ring)
     if len(judged) < len(found) or any(c.refused for c in judged):
         return None
-    lines, _ = in_lines(judged, parts, judge.candidate, judge.threshold, bar, judge.index(RING_LABEL))
+    lines, _ = in_lines(judged, parts, judge.candidate, judge.threshold, bar, ring)
     # A point may be too small to be told from a speck there.
     if not all(is_clear_between(parts.ink.mask, *pair) for line in lines for pair in pairwise(line)):
         return None
@@ -203,10 +205,11 @@ def read_page(
         rules = rules @ turn[:, :2].T + turn[:, 2]
     if parts is not None and parts.around is not None:
         written = _without_around(written, parts.around, turn)
-    bar = judge.index(BAR_LABEL)
+    bar, ring = judge.index(BAR_LABEL), judge.index(RING_LABEL)
     found = _without_lines(_candidates(parts, judge), bar)
     found = _settled(found, judge, network, written, turn, ruled)
     found = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar)
+    found, outlines = _apart_from_outlines(found, grey, turn, judge.threshold, ring if wide is None else None)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
@@ -214,10 +217,12 @@ def read_page(
         strokes = _judged(_without_faint(_candidates(thick, judge), judge, bar), thick, judge.threshold, bar)
         # Thinner ones the closer look had seen: they are the edge of a shadow.
         strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * max(depth.shape)]
+        strokes, _ = _apart_from_outlines(strokes, grey, turn, judge.threshold)
         found = _with_wide(found, strokes, judge.threshold, bar)
+    found += [c for c in outlines if not any(lies_in(c.region, k.region) for k in found)]
     found = _without_lines(_without_surroundings(found), bar)
     found = _without_words(found, judge.threshold)
-    lines, rest = in_lines(found, parts, judge.candidate, judge.threshold, bar, judge.index(RING_LABEL), rules)
+    lines, rest = in_lines(found, parts, judge.candidate, judge.threshold, bar, ring, rules)
     back, size = _to_original(page, grey, turn), (page.width, page.height)
     beside = tuple(judge.digit(c, -1, back, size) for c in rest) if with_beside else ()
     return judge.digits(lines, back, size), beside
@@ -667,6 +672,25 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
         if (c.region.height <= GIANT * usual or c.stroke >= GIANT_STROKE * c.region.height)
         and not (c.region.height > 2 * least and holds(box))
     ]
+
+
+def _apart_from_outlines(
+    found: list[Candidate], grey: Image, turn: Matrix | None, threshold: float, label: int | None = None
+) -> tuple[list[Candidate], list[Candidate]]:
+    """The candidates without those that look like digits and are the edges of blots; and these, refused.
+
+    grey: uint8 (h, w), the page. turn: (2, 3), from there to the pixels of the candidates, None where it was not
+    turned. label: index of the only label that is looked at; None for all.
+    """
+    kept: list[Candidate] = []
+    outlines: list[Candidate] = []
+    for c in found:
+        asked = c.is_digit(threshold) and label in (None, c.label)
+        if asked and is_outline(grey, turn, c.region, c.stroke):
+            outlines.append(replace(c, refused=True))
+        else:
+            kept.append(c)
+    return kept, outlines
 
 
 def _with_wide(found: list[Candidate], wide: list[Candidate], threshold: float, bar: int | None) -> list[Candidate]:
