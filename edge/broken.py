@@ -112,12 +112,18 @@ def _near(boxes: Boxes) -> list[_Near]:
     found = []
     # On most pages nothing is so near to anything else, and a list is looked through sooner than NumPy is called.
     sides = sorted((x, y, x + width, y + height, k) for k, (x, y, width, height) in enumerate(boxes.tolist()))
+    highest = boxes[:, 3].max(initial=0).item()
     for position, (left, top, right, bottom, one) in enumerate(sides):
         reach = PIECE_GAP * LOWEST_PIECE * (bottom - top)
+        # The gap is a part of the height of both with it.
+        room = PIECE_GAP / (1 - PIECE_GAP) * (bottom - top + highest)
+        above, below = top - room, bottom + room
         for k in range(position + 1, len(sides)):
             x, y, x1, y1, other = sides[k]
             if x - right > reach:
                 break
+            if y > below or y1 < above:
+                continue
             high, wide = max(bottom, y1) - min(top, y), max(right, x1) - left
             apart = max(x - right, 0) + max(y - bottom, top - y1, 0)
             lower = min(bottom - top, y1 - y)

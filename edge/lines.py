@@ -25,6 +25,8 @@ PAIRS = 1 << 14  # of boxes are looked at a time: 128 KB for each of their numbe
 FARTHER_PART = 0.25  # of the larger of what middles and feet are off; the smaller counts whole
 GAP_COST = 0.1  # of the gap counts like a shift: of two lines the nearer
 HEIGHT_RATIO = 2.2  # of the higher to the lower of two neighbours, at most
+# Heights of a box: by no more can the middles be off then, whatever the heights and feet.
+FARTHEST_SHIFT = HEIGHT_RATIO * (NEIGHBOUR_SHIFT + (1 - 1 / HEIGHT_RATIO) / 2)
 MEMORY = 3  # boxes: a line goes on at the height of its last few
 GUTTER = 1.0  # heights of clear paper between two columns, at least
 LEVEL_PART = 0.5  # of the lower of two lines' heights is at the height of the other: they are on one level
@@ -98,20 +100,27 @@ def tilt_of(boxes: Boxes) -> float:
     """By how much the lines rise or fall: the weighted median over neighbours, in radians."""
     if len(boxes) < 2:
         return 0.0
+    rows = max(1, PAIRS // len(boxes))
+    if rows < len(boxes):  # of so many, only those not far to the right are looked at
+        boxes = boxes[np.argsort(boxes[:, 0] + boxes[:, 2] / 2, kind="stable")]
     x, y = boxes[:, 0] + boxes[:, 2] / 2, boxes[:, 1] + boxes[:, 3] / 2
     foot = boxes[:, 1] + boxes[:, 3]
     heights = boxes[:, 3]
     angles, weights = [], []
-    rows = max(1, PAIRS // len(boxes))
     for start in range(0, len(boxes), rows):
-        block = slice(start, start + rows)
-        dx = x - x[block, None]
-        dy = (y - y[block, None] + foot - foot[block, None]) / 2
-        larger, smaller = np.maximum(heights, heights[block, None]), np.minimum(heights, heights[block, None])
+        own, others = slice(start, start + rows), slice(None)
+        if rows < len(boxes):
+            reach = (x[own] + (NEIGHBOUR_GAP + 1) * HEIGHT_RATIO * heights[own]).max()
+            others = slice(start, max(int(x.searchsorted(reach, side="right")), start + NEIGHBOURS))
+        dx = x[others] - x[own, None]
+        dy = (y[others] - y[own, None] + foot[others] - foot[own, None]) / 2
+        high = heights[own, None]
+        larger, smaller = np.maximum(heights[others], high), np.minimum(heights[others], high)
         near = (dx > 0.15 * larger) & (dx < (NEIGHBOUR_GAP + 1) * larger) & (larger <= HEIGHT_RATIO * smaller)
         near &= np.abs(dy) < math.tan(math.radians(MAX_TILT)) * dx + 0.1 * larger
         steep = np.where(near, np.hypot(dx, 2.5 * dy), np.inf)
-        near &= steep <= np.partition(steep, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1, None]
+        if steep.shape[1] > NEIGHBOURS:
+            near &= steep <= np.partition(steep, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1, None]
         angles.append(np.arctan2(dy[near], dx[near]))
         weights.append(dx[near] / larger[near])
     angle, weight = np.concatenate(angles), np.concatenate(weights)
@@ -168,12 +177,15 @@ def _lines(level: Boxes, sides: _Sides | None = None, most: float = NEIGHBOUR_GA
     for k in np.argsort(level[:, 0] + level[:, 2] / 2, kind="stable").tolist():
         x, y, w, h = boxes[k]
         best, least = -1, math.inf
+        own_middle, farthest = y + h / 2, FARTHEST_SHIFT * h
         for number, (right, height, middle, foot) in enumerate(ends):
+            if abs(own_middle - middle) > farthest:
+                continue
             larger, smaller = max(h, height), min(h, height)
             gap = x - right
             if gap > most * larger or larger > HEIGHT_RATIO * smaller:
                 continue
-            off = abs(y + h / 2 - middle), abs(y + h - foot)
+            off = abs(own_middle - middle), abs(y + h - foot)
             shift = min(off) + FARTHER_PART * max(off)
             if shift > NEIGHBOUR_SHIFT * larger or shift + GAP_COST * max(gap, 0) >= least:
                 continue

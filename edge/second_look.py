@@ -109,9 +109,15 @@ def _heights(doubts: Sequence[Doubt], sure: Sequence[Region]) -> list[float]:
 def _runs(doubts: Sequence[Doubt], heights: Sequence[float]) -> list[list[int]]:
     """Which doubts are neighbours, and so looked at together."""
     runs: list[list[int]] = []
+    highest = max(heights, default=0.0)
     for k in sorted(range(len(doubts)), key=lambda k: doubts[k].region.x):
+        region = doubts[k].region
+        above, below = region.y - PIECE_GAP * highest, region.y + region.height + PIECE_GAP * highest
         for run in runs:
-            if _are_neighbours(doubts[k].region, doubts[run[-1]].region, max(heights[k], heights[run[-1]])):
+            last = doubts[run[-1]].region
+            if last.y > below or last.y + last.height < above:
+                continue
+            if _are_neighbours(region, last, max(heights[k], heights[run[-1]])):
                 run.append(k)
                 break
         else:

@@ -128,44 +128,55 @@ def _cuts(mask: Image) -> list[Floats]:
     columns = max(3, round(width * scale))
     small = cv2.resize(mask, (columns, CUT_HEIGHT), interpolation=cv2.INTER_AREA).astype(np.float64) / 255
     cost = np.maximum(small, PAPER_COST)
+    proposals = [*_winding(cost), *_straight(cost)]
+    totals, paths = (np.concatenate(parts) for parts in zip(*proposals, strict=True))
     edge = EDGE_DISTANCE * CUT_HEIGHT
-    proposals: list[tuple[float, Floats]] = []
-    for slant in SLANT_COSTS:
-        down, from_above = _seams(cost, slant)
-        up, from_below = _seams(cost[::-1], slant)
-        for row in CUT_ROWS:
-            total = down[row] + up[CUT_HEIGHT - 1 - row] - cost[row]
-            padded = np.pad(total, 1, constant_values=np.inf)
-            lowest = (total <= padded[:-2]) & (total <= padded[2:]) & (total <= MAX_CROSSED * CUT_HEIGHT)
-            for column in np.flatnonzero(lowest):
-                path = np.empty(CUT_HEIGHT)
-                at = column
-                for k in range(row, -1, -1):
-                    path[k] = at
-                    at += from_above[k, at]
-                at = column
-                for k in range(row, CUT_HEIGHT):
-                    path[k] = at
-                    at += from_below[CUT_HEIGHT - 1 - k, at]
-                if edge <= float(path.mean()) <= columns - 1 - edge:
-                    proposals.append((float(total[column]), path))
-    proposals += [(total, path) for total, path in _straight(cost) if edge <= float(path.mean()) <= columns - 1 - edge]
-    cuts: list[Floats] = []
-    for _, path in sorted(proposals, key=lambda proposal: proposal[0]):
-        if all(float(np.abs(path - other).mean()) >= CUT_DISTANCE * CUT_HEIGHT for other in cuts):
-            cuts.append(path)
-            if len(cuts) == MAX_CUTS:
+    middles = paths.mean(axis=1)
+    inside = (edge <= middles) & (middles <= columns - 1 - edge)
+    paths = paths[inside][np.argsort(totals[inside], kind="stable")]
+    cuts = np.empty((MAX_CUTS, CUT_HEIGHT))
+    count = 0
+    for path in paths:
+        if (np.abs(cuts[:count] - path).sum(axis=1) >= CUT_DISTANCE * CUT_HEIGHT * CUT_HEIGHT).all():
+            cuts[count] = path
+            count += 1
+            if count == MAX_CUTS:
                 break
     rows = (np.arange(height) + 0.5) * scale - 0.5
     return [
         (np.interp(rows, np.arange(CUT_HEIGHT), path) + 0.5) / columns * width
-        for path in sorted(cuts, key=lambda path: float(path.mean()))
+        for path in sorted(cuts[:count], key=lambda path: float(path.mean()))
     ]
 
 
-def _straight(cost: Floats) -> list[tuple[float, Floats]]:
-    """Straight cuts that cross less than their neighbours do, at a few slants: where two bowls touch, every seam winds
-    through one of them."""
+def _winding(cost: Floats) -> list[tuple[Floats, Floats]]:
+    """For each slant and row, what the best seams cross, (n,), and where they are at every row, (n, rows)."""
+    last = len(cost) - 1
+    both = np.stack([cost, cost[::-1]])
+    slants = np.repeat(SLANT_COSTS, 2)
+    ways, came = _seams(np.tile(both, (len(SLANT_COSTS), 1, 1)), slants)
+    found = []
+    for slant in range(len(SLANT_COSTS)):
+        (down, up), (from_above, from_below) = ways[2 * slant : 2 * slant + 2], came[2 * slant : 2 * slant + 2]
+        for row in CUT_ROWS:
+            total = down[row] + up[last - row] - cost[row]
+            through = _lowest(total, last + 1)
+            paths = np.empty((through.size, last + 1))
+            at = through
+            for k in range(row, -1, -1):
+                paths[:, k] = at
+                at = at + from_above[k, at]
+            at = through
+            for k in range(row, last + 1):
+                paths[:, k] = at
+                at = at + from_below[last - k, at]
+            found.append((total[through], paths))
+    return found
+
+
+def _straight(cost: Floats) -> list[tuple[Floats, Floats]]:
+    """The same of straight cuts that cross less than their neighbours do, at a few slants: where two bowls touch, every
+    seam winds through one of them."""
     height, columns = cost.shape
     rows = np.arange(height)
     found = []
@@ -173,25 +184,36 @@ def _straight(cost: Floats) -> list[tuple[float, Floats]]:
         shift = slant * (rows - (height - 1) / 2)
         at = np.clip(np.rint(np.arange(columns) + shift[:, None]).astype(np.int64), 0, columns - 1)
         total = cost[rows[:, None], at].sum(axis=0)
-        padded = np.pad(total, 1, constant_values=np.inf)
-        lowest = (total <= padded[:-2]) & (total <= padded[2:]) & (total <= MAX_CROSSED * height)
-        found += [(float(total[k]), np.clip(k + shift, 0, columns - 1)) for k in np.flatnonzero(lowest)]
+        through = _lowest(total, height)
+        found.append((total[through], np.clip(through[:, None] + shift, 0, columns - 1)))
     return found
 
 
-def _seams(cost: Floats, slant: float) -> tuple[Floats, NDArray[np.int64]]:
-    """The cost of the best way from the first row to each pixel, and the step to the side it came from."""
-    rows, columns = cost.shape
+def _lowest(total: Floats, height: int) -> NDArray[np.int64]:
+    """The columns where a cut crosses no more than beside it, and not too much."""
+    padded = np.pad(total, 1, constant_values=np.inf)
+    lowest = (total <= padded[:-2]) & (total <= padded[2:]) & (total <= MAX_CROSSED * height)
+    return np.flatnonzero(lowest)
+
+
+def _seams(cost: Floats, slants: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """The cost of the best way from the first row to each pixel, and the step to the side it came from, of some images.
+
+    cost: (n, rows, columns). slants: (n,), what a step to the side costs more.
+    """
+    images, rows, columns = cost.shape
     total = np.empty_like(cost)
     came = np.zeros(cost.shape, np.int64)
-    total[0] = cost[0]
-    padded = np.full(columns + 2, np.inf)
-    steps = np.empty((3, columns))
+    total[:, 0] = cost[:, 0]
+    padded = np.full((images, columns + 2), np.inf)
+    steps = np.empty((3, images, columns))
     for row in range(1, rows):
-        padded[1:-1] = total[row - 1]
-        steps[0], steps[1], steps[2] = padded[:-2] + slant, padded[1:-1], padded[2:] + slant
-        came[row] = steps.argmin(axis=0) - 1
-        total[row] = steps.min(axis=0) + cost[row]
+        padded[:, 1:-1] = total[:, row - 1]
+        steps[0] = padded[:, :-2] + slants[:, None]
+        steps[1] = padded[:, 1:-1]
+        steps[2] = padded[:, 2:] + slants[:, None]
+        came[:, row] = steps.argmin(axis=0) - 1
+        total[:, row] = steps.min(axis=0) + cost[:, row]
     return total, came
 
 
