@@ -78,3 +78,11 @@ def between(boxes: Boxes, digits: Boxes) -> Bools:
         lefts = digits[are_beside(box, digits), 0]
         found[k] = bool((lefts < box[0]).any() and (lefts > box[0]).any())
     return found
+
+
+def reached(first: Bools, beside: Bools) -> Bools:
+    """bool (n,): the first ones, (n,), what is beside them, (n, n), what is beside that, and so on."""
+    found = first
+    while (more := beside[found].any(axis=0) & ~found).any():
+        found = found | more
+    return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.blots import is_outline
 from edge.broken import mended
-from edge.candidate import Bools, Boxes, Candidate, Shares, are_beside, between, boxes_of, lies_in
+from edge.candidate import Bools, Boxes, Candidate, Shares, are_beside, between, boxes_of, lies_in, reached
 from edge.compose import in_lines
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
@@ -26,6 +26,7 @@ from edge.rules import angle_of_rules, levelled, without_rules
 from edge.second_look import RUN_GAP, Doubt, Seen, look_again
 from edge.segment import Region, as_image, joined, mean_within, median_level
 from edge.split import split, split_as
+from edge.words import without_words
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -53,9 +54,6 @@ NOT_ASKED = 0.5  # the same where there are too many to be asked
 BAR_HEIGHTS, BAR_GAP = (0.75, 1.25), 1.6  # of the height of the digit beside it, at most so far: a bar that is a 1
 BAR_STROKE, BAR_DEPTH = 0.5, 0.8  # of that digit's: how wide and deep it is, at least
 LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
-WORD_LETTERS, LETTER_GAP = 2.0, 0.25  # more letters than so many a digit make a word; heights between two, at most
-LONG_WORD = 5  # letters, and no fewer than digits, make one as well
-UNIT_LETTERS = 4  # are more than a unit has right behind its number: a single digit before them is a letter, too
 WORD_GAP = 0.15  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
@@ -221,7 +219,7 @@ def read_page(
         found = _with_wide(found, strokes, judge.threshold, bar)
     found += [c for c in outlines if not any(lies_in(c.region, k.region) for k in found)]
     found = _without_lines(_without_surroundings(found), bar)
-    found = _without_words(found, judge.threshold)
+    found = without_words(found, judge.threshold)
     lines, rest = in_lines(found, parts, judge.candidate, judge.threshold, bar, ring, rules)
     back, size = _to_original(page, grey, turn), (page.width, page.height)
     beside = tuple(judge.digit(c, -1, back, size) for c in rest) if with_beside else ()
@@ -395,7 +393,7 @@ def _of_one_hand(bars: list[Candidate], digits: list[Candidate]) -> list[Candida
         return np.asarray(same & are_beside(box, boxes, BAR_GAP), np.bool_)
 
     beside = np.array([such_beside(c, box) for c, box in zip(everything, boxes, strict=True)])
-    written = _reached(np.arange(len(everything)) >= len(bars), beside.T)
+    written = reached(np.arange(len(everything)) >= len(bars), beside.T)
     return [c for c, kept in zip(bars, written[: len(bars)].tolist(), strict=True) if kept]
 
 
@@ -419,14 +417,14 @@ def _in_whole_lines(doubtful: list[Candidate], wholes: list[Candidate]) -> list[
     if not doubtful:
         return []
     chosen = {id(c) for c in doubtful}
-    reached = np.array([id(c) in chosen for c in wholes])
+    taken = np.array([id(c) in chosen for c in wholes])
     boxes = boxes_of(wholes)
-    fresh = np.flatnonzero(reached)
+    fresh = np.flatnonzero(taken)
     while fresh.size:
         near = np.any([are_beside(boxes[k], boxes, RUN_GAP) for k in fresh], axis=0)
-        fresh = np.flatnonzero(near & ~reached)
-        reached |= near
-    return [c for c, wanted in zip(wholes, reached.tolist(), strict=True) if wanted]
+        fresh = np.flatnonzero(near & ~taken)
+        taken |= near
+    return [c for c, wanted in zip(wholes, taken.tolist(), strict=True) if wanted]
 
 
 def _seen_as(glyph: Candidate, shares: Shares) -> Candidate:
@@ -572,8 +570,8 @@ def _without_faint(found: list[Candidate], judge: Judge, bar: int | None) -> lis
     inks = np.asarray([np.count_nonzero(c.region.mask) for c in sure], np.float64)
     depths = np.asarray([c.depth for c in sure])
     order = np.argsort(depths)
-    reached = np.cumsum(inks[order])
-    usual = depths[order][int(np.searchsorted(reached, DEEP_PART * reached[-1]))]
+    so_far = np.cumsum(inks[order])
+    usual = depths[order][int(np.searchsorted(so_far, DEEP_PART * so_far[-1]))]
     faint = np.array([c.depth < FAINT * usual for c in found])
     if not faint.any():
         return found
@@ -591,42 +589,13 @@ def _written(found: list[Candidate], faint: Bools, judge: Judge, bar: int | None
     written = np.zeros_like(faint)
     left = faint & digits
     while left.any():
-        row = _reached(np.arange(len(found)) == left.argmax(), beside)
+        row = reached(np.arange(len(found)) == left.argmax(), beside)
         left &= ~row
         members = [found[k] for k in np.flatnonzero(row & faint)]
         mirrored = sum(float(judge.name(np.ascontiguousarray(c.glyph[:, ::-1])).max()) for c in members)
         if np.count_nonzero(row & digits) > 1 and sum(c.confidence for c in members) > mirrored:
             written |= row & faint
     return written
-
-
-def _reached(first: Bools, beside: Bools) -> Bools:
-    """bool (n,): the first ones, (n,), what is beside them, (n, n), what is beside that, and so on."""
-    reached = first
-    while (more := beside[reached].any(axis=0) & ~reached).any():
-        reached = reached | more
-    return reached
-
-
-def _without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
-    """The candidates, those refused that stand in a word: among far more letters, as near as these to one another, and
-    behind one of them, for a number stands before its unit; a single one before many letters is the first of them."""
-    digits = np.array([c.is_digit(threshold) for c in found], np.bool_)
-    if np.count_nonzero(~digits) <= WORD_LETTERS or not digits.any():
-        return found
-    boxes = boxes_of(found)
-    beside = np.array([are_beside(box, boxes, LETTER_GAP) for box in boxes])
-    refused = np.zeros(len(found), np.bool_)
-    left = digits.copy()
-    while left.any():
-        word = _reached(np.arange(len(found)) == left.argmax(), beside)
-        left &= ~word
-        letters, figures = np.count_nonzero(word & ~digits), np.count_nonzero(word & digits)
-        if letters > WORD_LETTERS * figures or letters >= max(LONG_WORD, figures):
-            before = word & digits & (boxes[:, 0] < boxes[word & ~digits, 0].min())
-            is_first_letter = letters >= UNIT_LETTERS and np.count_nonzero(before) == 1
-            refused |= word & digits & (~before | is_first_letter)
-    return [replace(c, refused=True) if is_letter else c for c, is_letter in zip(found, refused.tolist(), strict=True)]
 
 
 def _without_lines(found: list[Candidate], bar: int | None) -> list[Candidate]:

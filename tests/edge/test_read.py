@@ -505,6 +505,31 @@ def test_a_page_of_words_holds_next_to_no_digits(reader: DigitReader) -> None:
     assert sum(digit.label is not None for digit in reader.read(picture).digits) <= 2
 
 
+def text_page(*lines: str) -> np.ndarray:
+    """Printed lines, with ~ before a word that is written so small that its digits are as high as small letters."""
+    picture = np.full((100 + 90 * len(lines), 1150), 235, np.uint8)
+    for row, line in enumerate(lines):
+        x = 40
+        for word in line.split():
+            scale, pen = (0.66, 1) if word.startswith("~") else (1.0, 2)
+            word, font = word.strip("~"), cv2.FONT_HERSHEY_COMPLEX
+            cv2.putText(picture, word, (x, 80 + 90 * row), font, scale, 40, pen, cv2.LINE_AA)
+            x += cv2.getTextSize(word, font, scale, pen)[0][0] + 20
+    return picture
+
+
+def test_small_letters_in_lines_of_text_are_no_digits_and_numbers_there_are_read(reader: DigitReader) -> None:
+    picture = text_page(
+        "please pay the sum of 4711 so the", "order is on its way to the address", "signature of the person in need 58"
+    )
+    assert [line.replace("?", "") for line in reader.read(picture).lines] == ["4711", "58"]
+
+
+def test_a_number_of_three_digits_is_one_though_as_low_as_small_letters(reader: DigitReader) -> None:
+    read = reader.read(text_page("on the day of the order ~472 before", "please pay the sum of ~2746 at the"))
+    assert [line.replace("?", "") for line in read.lines] == ["472", "2746"]
+
+
 def in_a_row(letters: str, gap: float) -> Sheet:
     """Digits, and for each K the sign of that shape, so many heights apart."""
     sheet = Sheet(240, 640)
