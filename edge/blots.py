@@ -1,5 +1,7 @@
 """Tell the outline of a blot from a digit: what is too wide for the look at a page is seen by its edge alone."""
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +13,9 @@ Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
 LARGEST = 1 / FINE_REACH  # of the page's longer side: what is no larger is seen whole
-SURROUNDINGS = 0.15  # of a region's longer side: so far around it its paper is looked at
-EDGE_PART = 0.25  # of its strokes' width: so far from ink begins what is none, and two pixels more for its soft edge
+COPY_SIDE = 48  # pixels: a region is looked at no larger
+SURROUNDINGS = 0.15  # of its longer side: so far around it its paper is looked at
+EDGE, EDGE_PART = 2, 0.25  # pixels, and of its strokes' width: so far from ink begins what is none
 LEAST_WITHIN = 12  # pixels: with fewer no level is told
 UNLIKE = 0.7  # of the ink's contrast lies between what is within a region's hull and what is around it,
 SHADED, EVEN = 0.2, 0.5  # and only so much of that is nearer to both than this part of the way
@@ -29,10 +32,13 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     longer = max(region.width, region.height)
     if longer <= LARGEST * max(grey.shape):
         return False
-    margin = max(3, round(SURROUNDINGS * longer))
-    reach = 2 + round(EDGE_PART * stroke)
-    around = margin + reach
-    ink = as_image(cv2.threshold(region.mask, 127, 255, cv2.THRESH_BINARY)[1])
+    scale = min(1.0, COPY_SIDE / longer)
+    size = max(1, round(region.width * scale)), max(1, round(region.height * scale))
+    reach = 1 + math.ceil((EDGE + EDGE_PART * stroke) * scale)
+    around = round(SURROUNDINGS * max(size)) + reach
+    small = cv2.resize(region.mask, size, interpolation=cv2.INTER_AREA)
+    # A line far thinner than a pixel of the copy is faint there.
+    ink = as_image(cv2.threshold(small, int(small.max()) // 2, 255, cv2.THRESH_BINARY)[1])
     ink = as_image(cv2.copyMakeBorder(ink, around, around, around, around, cv2.BORDER_CONSTANT, value=(0,)))
     outlines, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     if not outlines:
@@ -40,9 +46,10 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     hull = np.zeros_like(ink)
     cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(outlines)), (255,))
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    whole = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) if turn is None else turn.copy()
-    whole[:, 2] -= (region.x - around, region.y - around)
-    levels = cv2.warpAffine(grey, whole, ink.shape[::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    there = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) if turn is None else turn.copy()
+    there[:, 2] -= region.x, region.y
+    there = there * scale + [[0.0, 0.0, around]] * 2
+    levels = cv2.warpAffine(grey, there, ink.shape[::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     levels = as_image(levels)
     within = levels[cv2.subtract(hull, cv2.dilate(ink, kernel)) > 0]
     outside = levels[cv2.dilate(hull, kernel) == 0]
@@ -50,10 +57,13 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
         return False
     drawn, inner, outer = median_level(levels[ink > 0]), median_level(within), median_level(outside)
     contrast, step = outer - drawn, outer - inner
+    if contrast * step > 0:
+        unlike = step / contrast >= UNLIKE
+    else:
+        unlike = abs(contrast) < NO_INK * abs(step) and abs(step) > STEP * max(inner, outer)
+    if not unlike:
+        return False
     # The edge of a shadow leaves paper as dark as it is within on one side of a digit.
     nearest = float(np.quantile(outside, SHADED if step > 0 else 1 - SHADED))
-    if abs(nearest - inner) < EVEN * abs(step):
-        return False
-    if contrast * step > 0:
-        return step / contrast >= UNLIKE and (nearest - drawn) / contrast >= EVEN
-    return abs(contrast) < NO_INK * abs(step) and abs(step) > STEP * max(inner, outer)
+    as_within, as_drawn = abs(nearest - inner) < EVEN * abs(step), (nearest - drawn) * contrast < EVEN * contrast**2
+    return not as_within and not (as_drawn and contrast * step > 0)
