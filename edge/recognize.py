@@ -162,7 +162,7 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
     found = _settled(_candidates(parts, judge), judge, network, written, turn, False)
     if min((c.confidence for c in found), default=0.0) < CLEAR_AT_GLANCE:
         return None
-    judged = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar)
+    judged = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar, grey.shape, turn)
     judged = _without_lines(_without_surroundings(judged), bar)
     judged, _ = _apart_from_outlines(judged, grey, turn, judge.threshold, ring)
     if len(judged) < len(found) or any(c.refused for c in judged):
@@ -206,13 +206,14 @@ def read_page(
     bar, ring = judge.index(BAR_LABEL), judge.index(RING_LABEL)
     found = _without_lines(_candidates(parts, judge), bar)
     found = _settled(found, judge, network, written, turn, ruled)
-    found = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar)
+    found = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar, grey.shape, turn)
     found, outlines = _apart_from_outlines(found, grey, turn, judge.threshold, ring if wide is None else None)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
         thick = find_parts(ink_of_page(wide), WIDE_HEIGHT * max(depth.shape), outlined=True)
-        strokes = _judged(_without_faint(_candidates(thick, judge), judge, bar), thick, judge.threshold, bar)
+        strokes = _without_faint(_candidates(thick, judge), judge, bar)
+        strokes = _judged(strokes, thick, judge.threshold, bar, grey.shape, turn)
         # Thinner ones the closer look had seen: they are the edge of a shadow.
         strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * max(depth.shape)]
         strokes, _ = _apart_from_outlines(strokes, grey, turn, judge.threshold)
@@ -504,27 +505,34 @@ def _split(wholes: list[Candidate], candidate: Callable[[Region, float], Candida
     return found
 
 
-def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: int | None) -> list[Candidate]:
+def _judged(
+    found: list[Candidate],
+    parts: Parts | None,
+    threshold: float,
+    bar: int | None,
+    frame: tuple[int, ...],
+    turn: Matrix | None,
+) -> list[Candidate]:
     """The candidates, those refused that lie on no paper or do not stand upright.
 
     Around a pen's stroke there is paper; in foliage, fur and fabric there is more of the same. Where most regions are
     no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer.
 
-    bar: index of the label of the digit that is but a bar, None where there is no such label.
+    bar: index of the label of the digit that is but a bar, None where there is no such label. frame: height and width
+    of the picture. turn: (2, 3), from its pixels to those of the regions; None where it was not turned.
     """
     if parts is None:
         return found
     clear = sum(c.confidence >= CLEAR for c in found) >= MOSTLY_DIGITS * len(found)
     limit, least = (ROUGHEST, threshold) if clear else (ROUGHEST_IN_CLUTTER, max(threshold, SURE_IN_CLUTTER))
-    bottom, right = (side - 1 for side in parts.ink.mask.shape)
     judged = []
     for c in found:
         if c.confidence >= threshold:
-            x, y, w, h = c.region.x, c.region.y, c.region.width, c.region.height
+            w, h = c.region.width, c.region.height
             rough = _roughness(parts.ink, c.region)
             lying = c.label == bar and w > LYING * h
             # Where lines leave the picture, their ends are bars.
-            cut_off = c.label == bar and len(found) > FEW and (min(x, y) <= 1 or x + w >= right or y + h >= bottom)
+            cut_off = c.label == bar and len(found) > FEW and _leaves(c.region, frame, turn)
             thick = c.stroke > THICKEST * max(w, h)
             if c.confidence < least or rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
@@ -540,6 +548,18 @@ def _judged(found: list[Candidate], parts: Parts | None, threshold: float, bar: 
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
         return judged
     return [replace(c, refused=True) if id(c) in bars else c for c in judged]
+
+
+def _leaves(region: Region, frame: tuple[int, ...], turn: Matrix | None) -> bool:
+    """Whether a region lies at the edge of the picture; frame, turn: as for `_judged`."""
+    left, top = region.x, region.y
+    right, bottom = left + region.width, top + region.height
+    if turn is not None:
+        corners = cv2.convexHull(cv2.findNonZero(_ink(region.mask))).reshape(-1, 2) + np.array([left, top])
+        back = cv2.invertAffineTransform(turn)
+        there = corners @ back[:, :2].T + back[:, 2]
+        (left, top), (right, bottom) = there.min(axis=0), there.max(axis=0) + 1
+    return bool(min(left, top) <= 1 or right >= frame[1] - 1 or bottom >= frame[0] - 1)
 
 
 def _roughness(ink: PageInk, region: Region) -> float:

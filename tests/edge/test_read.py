@@ -505,6 +505,21 @@ def test_a_page_of_words_holds_next_to_no_digits(reader: DigitReader) -> None:
     assert sum(digit.label is not None for digit in reader.read(picture).digits) <= 2
 
 
+@pytest.mark.parametrize(("tilt", "step"), [(0.0, 38), (0.0, 26), (6.0, 38), (-10.0, 52)])
+def test_squared_paper_holds_no_digits(tilt: float, step: int, reader: DigitReader) -> None:
+    sheet = Sheet(tilt=tilt)
+    sheet.rule(step, True, start=14)
+    assert reader.read(sheet.grey()).text == ""
+
+
+def test_lines_that_leave_a_tilted_picture_are_no_digits_there(reader: DigitReader) -> None:
+    sheet = letter("20475", "83692", height=44, tilt=7.0)
+    picture = sheet.grey()
+    for x in (60, 150, 420):
+        cv2.line(picture, (x, 0), (x - 3, 38), 45, 4, cv2.LINE_AA)
+    assert reader.read(picture).lines == ("20475", "83692")
+
+
 def text_page(*lines: str) -> np.ndarray:
     """Printed lines, with ~ before a word that is written so small that its digits are as high as small letters."""
     picture = np.full((100 + 90 * len(lines), 1150), 235, np.uint8)
