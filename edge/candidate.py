@@ -82,7 +82,8 @@ def between(boxes: Boxes, digits: Boxes) -> Bools:
 
 def reached(first: Bools, beside: Bools) -> Bools:
     """bool (n,): the first ones, (n,), what is beside them, (n, n), what is beside that, and so on."""
-    found = first
-    while (more := beside[found].any(axis=0) & ~found).any():
-        found = found | more
+    found = front = first
+    while front.any():
+        front = beside[front].any(axis=0) & ~found
+        found = found | front
     return found

@@ -25,8 +25,6 @@ PAIRS = 1 << 14  # of boxes are looked at a time: 128 KB for each of their numbe
 FARTHER_PART = 0.25  # of the larger of what middles and feet are off; the smaller counts whole
 GAP_COST = 0.1  # of the gap counts like a shift: of two lines the nearer
 HEIGHT_RATIO = 2.2  # of the higher to the lower of two neighbours, at most
-# Heights of a box: by no more can the middles be off then, whatever the heights and feet.
-FARTHEST_SHIFT = HEIGHT_RATIO * (NEIGHBOUR_SHIFT + (1 - 1 / HEIGHT_RATIO) / 2)
 MEMORY = 3  # boxes: a line goes on at the height of its last few
 GUTTER = 1.0  # heights of clear paper between two columns, at least
 LEVEL_PART = 0.5  # of the lower of two lines' heights is at the height of the other: they are on one level
@@ -177,15 +175,15 @@ def _lines(level: Boxes, sides: _Sides | None = None, most: float = NEIGHBOUR_GA
     for k in np.argsort(level[:, 0] + level[:, 2] / 2, kind="stable").tolist():
         x, y, w, h = boxes[k]
         best, least = -1, math.inf
-        own_middle, farthest = y + h / 2, FARTHEST_SHIFT * h
+        own_middle, own_foot, farthest = y + h / 2, y + h, NEIGHBOUR_SHIFT * HEIGHT_RATIO * h
         for number, (right, height, middle, foot) in enumerate(ends):
-            if abs(own_middle - middle) > farthest:
+            off = abs(own_middle - middle), abs(own_foot - foot)
+            if off[0] > farthest and off[1] > farthest:
                 continue
             larger, smaller = max(h, height), min(h, height)
             gap = x - right
             if gap > most * larger or larger > HEIGHT_RATIO * smaller:
                 continue
-            off = abs(own_middle - middle), abs(y + h - foot)
             shift = min(off) + FARTHER_PART * max(off)
             if shift > NEIGHBOUR_SHIFT * larger or shift + GAP_COST * max(gap, 0) >= least:
                 continue

@@ -164,7 +164,7 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
         return None
     judged = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar, grey.shape, turn)
     judged = _without_lines(_without_surroundings(judged), bar)
-    judged, _ = _apart_from_outlines(judged, grey, turn, judge.threshold, ring)
+    judged, _ = _apart_from_outlines(judged, grey, turn, judge.threshold, () if ring is None else (ring,))
     if len(judged) < len(found) or any(c.refused for c in judged):
         return None
     lines, _ = in_lines(judged, parts, judge.candidate, judge.threshold, bar, ring)
@@ -207,7 +207,8 @@ def read_page(
     found = _without_lines(_candidates(parts, judge), bar)
     found = _settled(found, judge, network, written, turn, ruled)
     found = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar, grey.shape, turn)
-    found, outlines = _apart_from_outlines(found, grey, turn, judge.threshold, ring if wide is None else None)
+    rings = () if ring is None else (ring,)
+    found, outlines = _apart_from_outlines(found, grey, turn, judge.threshold, rings if wide is None else None)
     if wide is not None:
         if turn is not None:
             wide = np.asarray(cv2.warpAffine(wide, turn, depth.shape[::-1]), np.uint8)
@@ -220,7 +221,7 @@ def read_page(
         found = _with_wide(found, strokes, judge.threshold, bar)
     found += [c for c in outlines if not any(lies_in(c.region, k.region) for k in found)]
     found = _without_lines(_without_surroundings(found), bar)
-    found = without_words(found, judge.threshold)
+    found = without_words(found, judge.labels, judge.threshold)
     lines, rest = in_lines(found, parts, judge.candidate, judge.threshold, bar, ring, rules)
     back, size = _to_original(page, grey, turn), (page.width, page.height)
     beside = tuple(judge.digit(c, -1, back, size) for c in rest) if with_beside else ()
@@ -664,17 +665,17 @@ def _without_surroundings(found: list[Candidate]) -> list[Candidate]:
 
 
 def _apart_from_outlines(
-    found: list[Candidate], grey: Image, turn: Matrix | None, threshold: float, label: int | None = None
+    found: list[Candidate], grey: Image, turn: Matrix | None, threshold: float, labels: Sequence[int] | None = None
 ) -> tuple[list[Candidate], list[Candidate]]:
     """The candidates without those that look like digits and are the edges of blots; and these, refused.
 
     grey: uint8 (h, w), the page. turn: (2, 3), from there to the pixels of the candidates, None where it was not
-    turned. label: index of the only label that is looked at; None for all.
+    turned. labels: indices of those that are looked at; None for all.
     """
     kept: list[Candidate] = []
     outlines: list[Candidate] = []
     for c in found:
-        asked = c.is_digit(threshold) and label in (None, c.label)
+        asked = c.is_digit(threshold) and (labels is None or c.label in labels)
         if asked and is_outline(grey, turn, c.region, c.stroke):
             outlines.append(replace(c, refused=True))
         else:

@@ -1,10 +1,14 @@
 """Tell the letters of words from digits that they look like, by what stands beside them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.candidate import Bools, Boxes, Candidate, are_beside, boxes_of, reached
+
+Integers = NDArray[np.int64]
 
 WORD_LETTERS, LETTER_GAP = 2.0, 0.25  # more letters than so many a digit make a word; heights between two, at most
 LONG_WORD = 5  # letters, and no fewer than digits, make one as well
@@ -12,43 +16,98 @@ WORDS_GAP = 1.6  # heights between two words of a line, at most
 X_LETTERS = 5  # and no fewer than digits, in a line tell how high its small letters are:
 X_EVEN, X_SHARE = 0.12, 0.4  # of that height, and of the letters: so many are so nearly as high in print
 X_HIGHER, X_HIGHER_SHARE = 1.2, 0.15  # times as high; and so many are higher, as d and p
+SMALL_LETTERS = ("0", "1", "5")  # the digits that o, i and s look like,
+SMALL_LETTERS_OF_A_WORD = (*SMALL_LETTERS, "7")  # and halves of n and m
+LONG_RUN = 4  # digits in a row are one though letters stand on both sides
+CLEAR_LETTER = 0.1  # confidence of a digit below which there is no doubt that it is none
+LEVEL, LEVEL_PIXELS = 0.05, 1.0  # of their height, and pixels: small letters of a word are no less level,
+LEAN = 0.03  # and for each pixel between them, as the page may be tilted by so little that it was not turned
+TALLER = 0.2  # of its height: so much higher than a small letter reaches a large one, or a b
 X_HEIGHT = 1.12  # times as high is a small letter that looks like a digit, at most
-NUMBER, UNIT_BEHIND = 3, 2  # digits by themselves, and right before a unit, are a number however low
+NUMBER, NUMBER_OF_UNITS = 3, 2  # so many digits by themselves, or before a unit, are a number however low
 UNIT_LETTERS = 4  # are more than a unit has right behind its number: a single digit before them is a letter, too
 
 
-def without_words(found: list[Candidate], threshold: float) -> list[Candidate]:
+def without_words(found: list[Candidate], labels: Sequence[str], threshold: float) -> list[Candidate]:
     """The candidates, those refused that are letters of a word.
 
     They stand among far more letters, as near as these to one another, and behind one of them, for a number stands
-    before its unit; a single one before many letters is the first of them. Or they are as low as the small letters of
-    their line, and too few for a number.
+    before its unit; a single one before many letters is the first of them. Or they look like small letters and are as
+    low as those of their line or word, and too few for a number.
+
+    labels: of the classes. threshold: confidence below which a candidate is no digit.
     """
-    digits = np.array([c.is_digit(threshold) for c in found], np.bool_)
-    if np.count_nonzero(~digits) <= WORD_LETTERS or not digits.any():
+    taken = np.array([c.is_digit(threshold) for c in found], np.bool_)
+    if taken.all() or not taken.any():
         return found
-    boxes = boxes_of(found)
+    boxes, digits = boxes_of(found), taken.copy()
+    alike, among_alike = (
+        np.array([labels[c.label] in letters for c in found]) for letters in (SMALL_LETTERS, SMALL_LETTERS_OF_A_WORD)
+    )
+    clear = np.array([c.confidence < CLEAR_LETTER for c in found]) & ~digits
     low = _as_low_as_letters(boxes, digits)
     beside = np.array([are_beside(box, boxes, LETTER_GAP) for box in boxes])
-    refused = np.zeros(len(found), np.bool_)
-    left = digits.copy()
+    left = taken.copy()
     while left.any():
         word = reached(np.arange(len(found)) == left.argmax(), beside)
         left &= ~word
+        if not _is_number(boxes, word, digits):
+            if alike[word & digits].all():
+                digits &= ~(word & low)
+            if (word & clear).any():
+                members = np.flatnonzero(word)
+                small = _small_ones(boxes, members)
+                if np.count_nonzero(digits[small]) > np.count_nonzero(word & clear):
+                    small = np.setdiff1d(small, _in_long_runs(boxes, members, digits))
+                digits[small[among_alike[small]]] = False
         letters, figures = np.count_nonzero(word & ~digits), np.count_nonzero(word & digits)
-        before = word & digits & (boxes[:, 0] < boxes[word & ~digits, 0].min(initial=np.inf))
         if letters > WORD_LETTERS * figures or letters >= max(LONG_WORD, figures):
+            before = word & digits & (boxes[:, 0] < boxes[word & ~digits, 0].min())
             is_first_letter = letters >= UNIT_LETTERS and np.count_nonzero(before) == 1
-            refused |= word & digits & (~before | is_first_letter)
-        is_number = np.count_nonzero(before) == figures and figures >= (UNIT_BEHIND if letters else NUMBER)
-        if not is_number or letters >= UNIT_LETTERS:
-            refused |= word & low
-    return [replace(c, refused=True) if is_letter else c for c, is_letter in zip(found, refused.tolist(), strict=True)]
+            digits &= ~word | (before & (not is_first_letter))
+    letter = taken & ~digits
+    return [replace(c, refused=True) if is_letter else c for c, is_letter in zip(found, letter.tolist(), strict=True)]
+
+
+def _is_number(boxes: Boxes, word: Bools, digits: Bools) -> bool:
+    """Whether a word, bool (n,), is enough digits to be a number, by themselves or before their unit."""
+    letters = word & ~digits
+    if not letters.any():
+        return bool(np.count_nonzero(word) >= NUMBER)
+    figures = word & digits
+    if np.count_nonzero(figures) < NUMBER_OF_UNITS or np.count_nonzero(letters) >= UNIT_LETTERS:
+        return False
+    return bool(boxes[figures, 0].max() < boxes[letters, 0].min())
+
+
+def _in_long_runs(boxes: Boxes, word: Integers, digits: Bools) -> Integers:
+    """Which of a word, (m,), stand in a row of digits that is long enough for a number."""
+    order = word[np.argsort(boxes[word, 0], kind="stable")]
+    runs = np.split(order, np.flatnonzero(np.diff(digits[order])) + 1)
+    long = [run for run in runs if digits[run[0]] and len(run) >= LONG_RUN]
+    return np.concatenate(long) if long else np.zeros(0, np.int64)
+
+
+def _small_ones(boxes: Boxes, word: Integers) -> Integers:
+    """Which of a word, (m,), are small letters: level with one another at both ends, as print has it, and lower than
+    another of the word that stands on the same line.
+
+    boxes: (n, 4), x, y, width, height.
+    """
+    left, top, width, height = boxes[word].T
+    bottom = top + height
+    off = abs(left + width / 2 - (left + width / 2)[:, None])
+    room = LEVEL * np.maximum(height, height[:, None]) + LEVEL_PIXELS + LEAN * off
+    on_one_line = abs(bottom - bottom[:, None]) <= room
+    level = on_one_line & (abs(top - top[:, None]) <= room)
+    np.fill_diagonal(level, False)
+    taller = on_one_line & (top[:, None] - top >= TALLER * height[:, None] + LEAN * off)
+    return np.asarray(word[level.any(axis=1) & taller.any(axis=1)], np.int64)
 
 
 def _as_low_as_letters(boxes: Boxes, digits: Bools) -> Bools:
-    """bool (n,): which digits, (n,), in a line of text are no higher than most of its letters: those are small ones,
-    and a digit is as high as a large one.
+    """bool (n,): which digits, (n,), in a line of text are hardly higher than its small letters, which are the lowest
+    that many letters are as high as; in print a digit is as high as a large one.
 
     boxes: (n, 4), x, y, width, height.
     """

@@ -53,6 +53,27 @@ def test_digits_beside_a_blot_are_read(reader: DigitReader) -> None:
     assert reader.read(picture).text == sheet.text
 
 
+def test_a_blot_in_a_number_has_its_place_there(reader: DigitReader) -> None:
+    sheet = Sheet(height=600, width=900)
+    end = sheet.write("20", 150, 250, 90)
+    sheet.write("75", end + 150, 250, 90)
+    picture = sheet.grey()
+    cv2.circle(picture, (round(end) + 60, 295), 45, INK, cv2.FILLED, cv2.LINE_AA)
+    assert reader.read(picture).text == "20?75"
+
+
+@pytest.mark.parametrize("margin", [0.1, 0.3])
+@pytest.mark.parametrize("text", ["0", "8"])
+def test_a_digit_on_a_small_patch_of_paper_is_no_blot(text: str, margin: float, reader: DigitReader) -> None:
+    sheet = Sheet(height=600, width=900)
+    sheet.write(text, 350, 150, 250)
+    x, y, w, h = sheet.written[0].box
+    patch = np.zeros((600, 900), np.uint8)
+    corners = [round(v) for v in (x - margin * h, y - margin * h, x + w + margin * h, y + h + margin * h)]
+    cv2.rectangle(patch, tuple(corners[:2]), tuple(corners[2:]), 255, cv2.FILLED)
+    assert reader.read(np.where(patch > 0, sheet.grey(), 60).astype(np.uint8)).text == text
+
+
 @pytest.mark.parametrize("tilt", [0.0, 9.0])
 @pytest.mark.parametrize("pen", [0.1, 0.2])
 def test_a_large_0_in_a_shadow_is_one(pen: float, tilt: float, reader: DigitReader) -> None:
@@ -88,3 +109,11 @@ def test_what_is_within_tells_an_outline(within: int, expected: bool) -> None:
 def test_a_small_ring_and_a_page_of_one_level_tell_nothing() -> None:
     assert not is_outline(page((450, 300, 20)), None, ring(20, 6), 6.0)
     assert not is_outline(page(), None, ring(), 20.0)
+    assert not is_outline(np.zeros((600, 900), np.uint8), None, ring(), 20.0)
+
+
+def test_what_is_a_little_darker_within_and_on_one_side_is_a_shadow() -> None:
+    picture = page((450, 300, 100))
+    picture[:, 500:] = 60
+    cv2.circle(picture, (450, 300), 80, 60, cv2.FILLED)
+    assert not is_outline(picture, None, ring(), 20.0)

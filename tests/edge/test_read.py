@@ -541,8 +541,39 @@ def test_small_letters_in_lines_of_text_are_no_digits_and_numbers_there_are_read
 
 
 def test_a_number_of_three_digits_is_one_though_as_low_as_small_letters(reader: DigitReader) -> None:
-    read = reader.read(text_page("on the day of the order ~472 before", "please pay the sum of ~2746 at the"))
-    assert [line.replace("?", "") for line in read.lines] == ["472", "2746"]
+    read = reader.read(text_page("on the day of the order ~170 before", "please pay the sum of ~1755 at the"))
+    assert [line.replace("?", "") for line in read.lines] == ["170", "1755"]
+
+
+def test_a_low_number_stays_if_no_letters_look_like_it(reader: DigitReader) -> None:
+    read = reader.read(text_page("on the day of the order ~4 before", "please pay the sum of ~27 at the"))
+    assert [line.replace("?", "") for line in read.lines] == ["4", "27"]
+
+
+def test_printed_words_beside_numbers_hold_no_digits(reader: DigitReader) -> None:
+    words, numbers = ("Total", "Address", "Score", "Monat"), ("2047", "5", "38", "916")
+    sheet = Sheet(height=440, width=640)
+    for row, number in enumerate(numbers):
+        sheet.write(number, 330, 40 + 100 * row, 56)
+    picture = sheet.grey()
+    for row, word in enumerate(words):
+        cv2.putText(picture, word, (30, 90 + 100 * row), cv2.FONT_HERSHEY_DUPLEX, 1.3, 40, 2, cv2.LINE_AA)
+    assert "".join(reader.read(picture).text.replace("?", "").split()) == "".join(numbers)
+
+
+@pytest.mark.parametrize("text", ["K20475K", "2047KK"], ids=["between letters", "before a unit"])
+def test_digits_lower_than_the_letters_of_their_word_stay(text: str, reader: DigitReader) -> None:
+    sheet = Sheet(240, 640)
+    x = 60.0
+    for letter in text:
+        if letter == "K":
+            for end in ((x + 40, 62), (x + 41, 137)):
+                sheet.line(x + 3, 105, *end, 6)
+            sheet.line(x + 3, 62, x + 3, 137, 6)
+            x += 53
+        else:
+            x = sheet.write(letter, x, 84, 56, gap=0.15)
+    assert reader.read(sheet.grey()).text.replace("?", "") == text.replace("K", "")
 
 
 def in_a_row(letters: str, gap: float) -> Sheet:

@@ -85,9 +85,9 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _prose(
         "Made by `make bench`, which writes this page from [docs/benchmarks.json](docs/benchmarks.json). Each "
-        "contestant runs in its own process and a pinned environment; they take turns of about as many seconds, so "
-        "that other work on the machine, and the caches that another's turn leaves cold, fall on all alike. Times are "
-        "medians of processor time over all threads. Absolute times are this machine's "
+        "contestant runs in its own process and a pinned environment; they take turns, so that other work on the "
+        "machine falls on all alike, each long enough for the caches that another's turn left cold not to count. "
+        "Times are medians of processor time over all threads. Absolute times are this machine's "
         f"({machine['processor']}, {machine['cores']} cores, load {machine['load']} at the start); the ratios are the "
         "point. On a device: `edge-digits bench`."
     )

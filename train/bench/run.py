@@ -52,9 +52,9 @@ TURN_SECONDS = 0.05  # of naming, about
 GLYPH_ROUNDS = 40
 PHOTO_SIZE, PHOTO_DIGIT, PHOTO_LINES = (768, 560), 64.0, (4, 4)  # pixels; eight digits
 PHOTOS = 40
-PHOTO_TURN = 4  # photos that one reads before the next one's turn, over and over
-PHOTO_TURN_SECONDS = 0.4  # for so long, about, as the first photo after another's turn finds a cold cache
-PHOTO_ROUNDS = 2  # over all photos
+PHOTO_TURN = 4  # photos that one reads before the next one's turn, at least, and as many as it reads in
+PHOTO_TURN_SECONDS = 0.4  # seconds, about: the first photo after another's turn finds a cold cache
+PHOTO_ROUNDS = 2  # over all photos, at least
 COLD_ROUNDS = 5
 SCALING_PHOTOS = 1000
 SCALING_ROUNDS = 5
@@ -192,19 +192,19 @@ def _read_photos(files: Path, photos: Sequence[str], truths: Sequence[str]) -> d
     times: dict[str, list[float]] = {engine: [] for engine in PHOTO_PROCESSES}
     said: dict[str, dict[str, str]] = {engine: {} for engine in PHOTO_PROCESSES}
     resident: dict[str, float] = {}
-    repeats: dict[str, int] = {}
+    turns: dict[str, int] = {}
     with ExitStack() as stack:
         running = {}
         for engine, (environment, engines) in PHOTO_PROCESSES.items():
             running[engine] = Process(environment, engines, files)
             stack.callback(running[engine].end)
             running[engine].ask(engine, photos=photos[:2])
-            wall = running[engine].ask(engine, photos=photos[:PHOTO_TURN])["wall"]
-            repeats[engine] = max(1, round(PHOTO_TURN_SECONDS / wall))
+            wall = running[engine].ask(engine, photos=photos)["wall"]
+            turns[engine] = max(PHOTO_TURN, round(PHOTO_TURN_SECONDS * len(photos) / wall))
         for _ in range(PHOTO_ROUNDS):
             for start in range(0, len(photos), PHOTO_TURN):
                 for engine, process in running.items():
-                    turn = list(photos[start : start + PHOTO_TURN]) * repeats[engine]
+                    turn = [photos[(start + k) % len(photos)] for k in range(turns[engine])]
                     answer = process.ask(engine, photos=turn)
                     times[engine].append(1e3 * answer["cpu"] / len(turn))
                     resident[engine] = round(answer["resident"] / 1e6, 1)
