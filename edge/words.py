@@ -12,20 +12,24 @@ Integers = NDArray[np.int64]
 
 WORD_LETTERS, LETTER_GAP = 2.0, 0.25  # more letters than so many a digit make a word; heights between two, at most
 LONG_WORD = 5  # letters, and no fewer than digits, make one as well
-WORDS_GAP = 1.6  # heights between two words of a line, at most
-X_LETTERS = 5  # and no fewer than digits, in a line tell how high its small letters are:
-X_EVEN, X_SHARE = 0.12, 0.4  # of that height, and of the letters: so many are so nearly as high in print
-X_HIGHER, X_HIGHER_SHARE = 1.2, 0.15  # times as high; and so many are higher, as d and p
-SMALL_LETTERS = ("0", "1", "5")  # the digits that o, i and s look like,
-SMALL_LETTERS_OF_A_WORD = (*SMALL_LETTERS, "7")  # and halves of n and m
-LONG_RUN = 4  # digits in a row are one though letters stand on both sides
-CLEAR_LETTER = 0.1  # confidence of a digit below which there is no doubt that it is none
-LEVEL, LEVEL_PIXELS = 0.05, 1.0  # of their height, and pixels: small letters of a word are no less level,
-LEAN = 0.03  # and for each pixel between them, as the page may be tilted by so little that it was not turned
-TALLER = 0.2  # of its height: so much higher than a small letter reaches a large one, or a b
-X_HEIGHT = 1.12  # times as high is a small letter that looks like a digit, at most
 NUMBER, NUMBER_OF_UNITS = 3, 2  # so many digits by themselves, or before a unit, are a number however low
 UNIT_LETTERS = 4  # are more than a unit has right behind its number: a single digit before them is a letter, too
+SMALL_LETTERS = ("0", "1", "5")  # the digits that o, i and s look like,
+SMALL_LETTERS_OF_A_WORD = (*SMALL_LETTERS, "7")  # and halves of n and m
+
+# The small letters of a line of print, however far its words are apart:
+WORDS_GAP = 1.6  # heights between two words, at most
+X_LETTERS = 5  # letters at least, and no fewer than digits, tell how high they are,
+X_EVEN, X_SHARE = 0.12, 0.4  # where they differ by no more, and are so many: of their height, and of the letters;
+X_HIGHER, X_HIGHER_SHARE = 1.2, 0.15  # and so many are higher, as d and p: times as high, and of the letters
+X_HEIGHT = 1.12  # times as high is a small letter that looks like a digit, at most
+
+# The small letters of a single word:
+CLEAR_LETTER, LEAST_CLEAR = 0.1, 2  # confidence of a digit that a clear letter is below; a word has so many, at least
+LONG_RUN = 4  # digits in a row are a number though letters stand on both sides
+LEVEL, LEVEL_PIXELS = 0.05, 1.0  # of their height, and pixels: they are no less level with one another,
+LEAN = 0.03  # and for each pixel between them, as the page may be tilted by so little that it was not turned
+TALLER = 0.2  # of their height: so much higher reaches a large letter, or a b
 
 
 def without_words(found: list[Candidate], labels: Sequence[str], threshold: float) -> list[Candidate]:
@@ -54,7 +58,7 @@ def without_words(found: list[Candidate], labels: Sequence[str], threshold: floa
         if not _is_number(boxes, word, digits):
             if alike[word & digits].all():
                 digits &= ~(word & low)
-            if (word & clear).any():
+            if np.count_nonzero(word & clear) >= LEAST_CLEAR:
                 members = np.flatnonzero(word)
                 small = _small_ones(boxes, members)
                 if np.count_nonzero(digits[small]) > np.count_nonzero(word & clear):
