@@ -21,8 +21,11 @@ from typing import Any, NamedTuple
 from edge.source import STANDARD_INPUT_DESCRIPTOR, Found
 
 ALONE_SECONDS = 0.05  # of work: so long the first process goes on alone, a fork pays off only after that
-CHUNK_SECONDS = 0.02  # of work: what a chunk should take, to keep both the talking and the waiting small
-MAX_CHUNK = 64  # pictures
+# The talking costs more the shorter a chunk is, and at the end one process waits for the other's last one: so they grow
+# with what was handed out already.
+CHUNK_PART = 0.05  # of that
+CHUNK_SECONDS = (0.02, 0.1)  # of work: what a chunk should take, at least and at most
+CHUNK_PICTURES = (64, 512)  # a chunk has no more at first, and later on
 WINDOW = 8  # chunks a process that may wait for an earlier one before no more are handed out
 
 _LENGTH = struct.Struct("<Q")
@@ -88,6 +91,7 @@ class _Crew:
         self._crashed = crashed
         self._prepare = prepare
         self._seconds = seconds  # a picture takes, a running mean
+        self._taken = 0  # pictures
         self._workers: list[_Worker] = []
         self._ready: dict[int, Lines] = {}  # finished chunks that wait for an earlier one
         self._next_out = 0
@@ -136,11 +140,15 @@ class _Crew:
     def _take(self, found: Iterator[Found | None]) -> tuple[list[Found], bool, bool]:
         """Some pictures; whether there may be more; whether standard input has to be waited for."""
         items: list[Found] = []
-        size = max(1, min(MAX_CHUNK, int(CHUNK_SECONDS / max(self._seconds, 1e-6))))
+        part = CHUNK_PART * self._taken
+        seconds = min(max(part * self._seconds, CHUNK_SECONDS[0]), CHUNK_SECONDS[1])
+        pictures = min(max(int(part), CHUNK_PICTURES[0]), CHUNK_PICTURES[1])
+        size = max(1, min(pictures, int(seconds / max(self._seconds, 1e-6))))
         for item in found:
             if item is None:
                 return items, True, True
             items.append(item)
+            self._taken += 1
             if len(items) >= size:
                 return items, True, False
         return items, False, False

@@ -57,7 +57,7 @@ PHOTO_TURN_SECONDS = 0.4  # seconds, about: the first photo after another's turn
 PHOTO_ROUNDS = 2  # over all photos, at least
 COLD_ROUNDS = 5
 SCALING_PHOTOS = 1000
-SCALING_ROUNDS = 5
+SCALING_ROUNDS = 9
 JPEG_QUALITY = 90
 
 
