@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.page import FINE_REACH
-from edge.segment import Region, as_image, median_level
+from edge.segment import Region, as_image, hull_of, median_level
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -18,7 +18,7 @@ SURROUNDINGS = 0.15  # of its longer side: so far around it the page is looked a
 NEAR = 2  # pixels of the copy: and so far separately
 EDGE, EDGE_PART = 2, 0.25  # pixels, and of the strokes' width: nearer to ink is its soft edge
 LEAST_PIXELS = 12  # of the copy: fewer tell no level
-DARKER = 0.25  # of the lighter level: an outline is so much darker than what is around it, or lighter,
+DARKER = 0.25  # of the lighter level: the edge of a blot is so much darker than what is around it, or lighter,
 UNLIKE = 0.7  # and of that what is within is the darker, or lighter, too
 NO_INK = 0.2  # of the way from what is within to what is around is as good as no ink; that is a blot's faint edge
 STEP = 0.5  # if the way is so long: of the lighter level
@@ -45,21 +45,20 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     # A line far thinner than a pixel of the copy is faint there.
     ink = as_image(cv2.threshold(small, int(small.max()) // 2, 255, cv2.THRESH_BINARY)[1])
     ink = as_image(cv2.copyMakeBorder(ink, around, around, around, around, cv2.BORDER_CONSTANT, value=(0,)))
-    outlines, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not outlines:
+    corners = hull_of(ink)
+    if corners is None:
         return False
     hull = np.zeros_like(ink)
-    cv2.fillConvexPoly(hull, cv2.convexHull(np.concatenate(outlines)), (255,))
+    cv2.fillConvexPoly(hull, corners, (255,))
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     there = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) if turn is None else turn.copy()
     there[:, 2] -= region.x, region.y
     there = there * scale + [[0.0, 0.0, around]] * 2
     levels = cv2.warpAffine(grey, there, ink.shape[::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
     levels = as_image(levels)
-    around_hull = cv2.dilate(hull, kernel)
     within = levels[cv2.subtract(hull, cv2.dilate(ink, kernel)) > 0]
     beside = levels[cv2.subtract(cv2.dilate(hull, _NEAR), cv2.dilate(hull, _NEXT)) > 0]
-    outside = levels[around_hull == 0]
+    outside = levels[cv2.dilate(hull, kernel) == 0]
     if min(within.size, outside.size) < LEAST_PIXELS:
         return False
     drawn, inner, outer = median_level(levels[ink > 0]), median_level(within), median_level(outside)

@@ -1,5 +1,6 @@
 """A region of a page with what is thought of it on the way to a digit."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,3 +88,13 @@ def reached(first: Bools, beside: Bools) -> Bools:
         front = beside[front].any(axis=0) & ~found
         found = found | front
     return found
+
+
+def groups(members: Bools, beside: Bools) -> Iterator[Bools]:
+    """bool (n,), one by one: all that is reached from one of the members, (n,), until each was in a group; beside: as
+    for `reached`."""
+    left = members.copy()
+    while left.any():
+        group = reached(np.arange(len(left)) == left.argmax(), beside)
+        left &= ~group
+        yield group

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.components import pixels_of
-from edge.segment import Region, as_image, mean_within
+from edge.segment import Region, as_image, hull_of, mean_within
 
 Image = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
@@ -82,11 +82,9 @@ def raised(boxes: Floats, rings: Bools) -> Bools:
 def is_empty_box(mask: Image) -> bool:
     """Whether what looks like a 0 has straight sides and sharp corners: a box to tick. mask: uint8 (h, w), its ink."""
     ink = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
-    # The hull of the outlines is that of all the pixels, found in a third of the time.
-    outlines, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not outlines:
+    hull = hull_of(as_image(ink))
+    if hull is None:
         return False
-    hull = cv2.convexHull(np.concatenate(outlines))
     _, (width, height), _ = cv2.minAreaRect(hull)
     return bool(cv2.contourArea(hull) >= BOX_HULL * width * height > 0)
 

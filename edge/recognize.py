@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.blots import is_outline
 from edge.broken import mended
-from edge.candidate import Bools, Boxes, Candidate, Shares, are_beside, between, boxes_of, lies_in, reached
+from edge.candidate import Bools, Boxes, Candidate, Shares, are_beside, between, boxes_of, groups, lies_in, reached
 from edge.compose import in_lines
 from edge.decode import Page
 from edge.line_network import DIGITS, Found, LineNetwork
@@ -164,7 +164,8 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
         return None
     judged = _judged(_without_faint(found, judge, bar), parts, judge.threshold, bar, grey.shape, turn)
     judged = _without_lines(_without_surroundings(judged), bar)
-    judged, _ = _apart_from_outlines(judged, grey, turn, judge.threshold, () if ring is None else (ring,))
+    rings = () if ring is None else (ring,)
+    judged, _ = _apart_from_outlines(judged, grey, turn, judge.threshold, rings)
     if len(judged) < len(found) or any(c.refused for c in judged):
         return None
     lines, _ = in_lines(judged, parts, judge.candidate, judge.threshold, bar, ring)
@@ -556,9 +557,8 @@ def _leaves(region: Region, frame: tuple[int, ...], turn: Matrix | None) -> bool
     left, top = region.x, region.y
     right, bottom = left + region.width, top + region.height
     if turn is not None:
-        corners = cv2.convexHull(cv2.findNonZero(_ink(region.mask))).reshape(-1, 2) + np.array([left, top])
         back = cv2.invertAffineTransform(turn)
-        there = corners @ back[:, :2].T + back[:, 2]
+        there = _corners(region) @ back[:, :2].T + back[:, 2]
         (left, top), (right, bottom) = there.min(axis=0), there.max(axis=0) + 1
     return bool(min(left, top) <= 1 or right >= frame[1] - 1 or bottom >= frame[0] - 1)
 
@@ -608,10 +608,7 @@ def _written(found: list[Candidate], faint: Bools, judge: Judge, bar: int | None
     digits = np.array([c.confidence >= FAINT_SURE and c.label != bar and not c.refused for c in found])
     beside = np.array([are_beside(box, boxes) for box in boxes])
     written = np.zeros_like(faint)
-    left = faint & digits
-    while left.any():
-        row = reached(np.arange(len(found)) == left.argmax(), beside)
-        left &= ~row
+    for row in groups(faint & digits, beside):
         members = [found[k] for k in np.flatnonzero(row & faint)]
         mirrored = sum(float(judge.name(np.ascontiguousarray(c.glyph[:, ::-1])).max()) for c in members)
         if np.count_nonzero(row & digits) > 1 and sum(c.confidence for c in members) > mirrored:
@@ -737,8 +734,7 @@ def _box(region: Region, back: Matrix, size: tuple[int, int]) -> Box:
         ys = [side * down + down_by for side in _sides(region.y, region.height, down, size[1])]
     else:
         # The turned box would be larger than what it holds.
-        corners = cv2.convexHull(cv2.findNonZero(_ink(region.mask))).reshape(-1, 2) + 0.5
-        xs, ys = (back[:, :2] @ (corners + np.array([region.x, region.y])).T + back[:, 2:]).tolist()
+        xs, ys = (back[:, :2] @ (_corners(region) + 0.5).T + back[:, 2:]).tolist()
     left, top = (min(max(math.floor(min(v)), 0), most - 1) for v, most in zip((xs, ys), size, strict=True))
     right, bottom = (min(max(math.ceil(max(v)), 1), most) for v, most in zip((xs, ys), size, strict=True))
     return left, top, max(1, right - left), max(1, bottom - top)
@@ -753,6 +749,12 @@ def _sides(start: int, length: int, scale: float, most: int) -> tuple[float, flo
     inset = max(0.0, 1 - 1 / scale)
     end = start + length
     return start + inset * (start > 0), end - inset * (end * scale <= most - scale / 2)
+
+
+def _corners(region: Region) -> NDArray[np.int64]:
+    """Those of the hull of a region's ink, (n, 2), in the pixels that the region is in."""
+    hull = cv2.convexHull(cv2.findNonZero(_ink(region.mask)))
+    return np.asarray(hull.reshape(-1, 2) + np.array([region.x, region.y]), np.int64)
 
 
 def _ink(mask: Image) -> Image:

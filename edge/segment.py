@@ -352,6 +352,15 @@ def mean_within(image: Image, mask: Image) -> float:
     return cv2.sumElems(cv2.bitwise_and(image, mask))[0] / pixels if pixels else 0.0
 
 
+def hull_of(ink: Image) -> NDArray[np.int32] | None:
+    """The convex hull of all that is not 0, (n, 1, 2); None where nothing is.
+
+    That of the outlines is the same, and found in a third of the time.
+    """
+    outlines, _ = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return np.asarray(cv2.convexHull(np.concatenate(outlines)), np.int32) if outlines else None
+
+
 def stroke_width(mask: Image) -> float:
     """Mean width of the strokes of a binary mask, in pixels; 0 for no ink.
 

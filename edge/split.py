@@ -152,9 +152,7 @@ def _cuts(mask: Image) -> list[Floats]:
 def _winding(cost: Floats) -> list[tuple[Floats, Floats]]:
     """For each slant and row, what the best seams cross, (n,), and where they are at every row, (n, rows)."""
     last = len(cost) - 1
-    both = np.stack([cost, cost[::-1]])
-    slants = np.repeat(SLANT_COSTS, 2)
-    ways, came = _seams(np.tile(both, (len(SLANT_COSTS), 1, 1)), slants)
+    ways, came = _seams(np.stack([cost, cost[::-1]] * len(SLANT_COSTS)), np.repeat(SLANT_COSTS, 2))
     found = []
     for slant in range(len(SLANT_COSTS)):
         (down, up), (from_above, from_below) = ways[2 * slant : 2 * slant + 2], came[2 * slant : 2 * slant + 2]

@@ -6,16 +6,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.candidate import Bools, Boxes, Candidate, are_beside, boxes_of, reached
+from edge.candidate import Bools, Boxes, Candidate, are_beside, boxes_of, groups
 
 Integers = NDArray[np.int64]
 
 WORD_LETTERS, LETTER_GAP = 2.0, 0.25  # more letters than so many a digit make a word; heights between two, at most
 LONG_WORD = 5  # letters, and no fewer than digits, make one as well
-NUMBER, NUMBER_OF_UNITS = 3, 2  # so many digits by themselves, or before a unit, are a number however low
+NUMBER, NUMBER_BEFORE_UNIT = 3, 2  # so many digits by themselves, or before a unit, are a number however low
 UNIT_LETTERS = 4  # are more than a unit has right behind its number: a single digit before them is a letter, too
-SMALL_LETTERS = ("0", "1", "5")  # the digits that o, i and s look like,
-SMALL_LETTERS_OF_A_WORD = (*SMALL_LETTERS, "7")  # and halves of n and m
+LIKE_LETTERS = ("0", "1", "5")  # the digits that o, i and s look like,
+LIKE_LETTERS_OF_A_WORD = (*LIKE_LETTERS, "7")  # and halves of n and m
 
 # The small letters of a line of print, however far its words are apart:
 WORDS_GAP = 1.6  # heights between two words, at most
@@ -45,16 +45,12 @@ def without_words(found: list[Candidate], labels: Sequence[str], threshold: floa
     if taken.all() or not taken.any():
         return found
     boxes, digits = boxes_of(found), taken.copy()
-    alike, among_alike = (
-        np.array([labels[c.label] in letters for c in found]) for letters in (SMALL_LETTERS, SMALL_LETTERS_OF_A_WORD)
-    )
+    alike = np.array([labels[c.label] in LIKE_LETTERS for c in found])
+    alike_in_word = np.array([labels[c.label] in LIKE_LETTERS_OF_A_WORD for c in found])
     clear = np.array([c.confidence < CLEAR_LETTER for c in found]) & ~digits
     low = _as_low_as_letters(boxes, digits)
     beside = np.array([are_beside(box, boxes, LETTER_GAP) for box in boxes])
-    left = taken.copy()
-    while left.any():
-        word = reached(np.arange(len(found)) == left.argmax(), beside)
-        left &= ~word
+    for word in groups(taken, beside):
         if not _is_number(boxes, word, digits):
             if alike[word & digits].all():
                 digits &= ~(word & low)
@@ -63,7 +59,7 @@ def without_words(found: list[Candidate], labels: Sequence[str], threshold: floa
                 small = _small_ones(boxes, members)
                 if np.count_nonzero(digits[small]) > np.count_nonzero(word & clear):
                     small = np.setdiff1d(small, _in_long_runs(boxes, members, digits))
-                digits[small[among_alike[small]]] = False
+                digits[small[alike_in_word[small]]] = False
         letters, figures = np.count_nonzero(word & ~digits), np.count_nonzero(word & digits)
         if letters > WORD_LETTERS * figures or letters >= max(LONG_WORD, figures):
             before = word & digits & (boxes[:, 0] < boxes[word & ~digits, 0].min())
@@ -79,7 +75,7 @@ def _is_number(boxes: Boxes, word: Bools, digits: Bools) -> bool:
     if not letters.any():
         return bool(np.count_nonzero(word) >= NUMBER)
     figures = word & digits
-    if np.count_nonzero(figures) < NUMBER_OF_UNITS or np.count_nonzero(letters) >= UNIT_LETTERS:
+    if np.count_nonzero(figures) < NUMBER_BEFORE_UNIT or np.count_nonzero(letters) >= UNIT_LETTERS:
         return False
     return bool(boxes[figures, 0].max() < boxes[letters, 0].min())
 
@@ -119,10 +115,7 @@ def _as_low_as_letters(boxes: Boxes, digits: Bools) -> Bools:
     if np.count_nonzero(~digits) < X_LETTERS:
         return low
     beside = np.array([are_beside(box, boxes, WORDS_GAP) for box in boxes])
-    left = digits.copy()
-    while left.any():
-        line = reached(np.arange(len(boxes)) == left.argmax(), beside)
-        left &= ~line
+    for line in groups(digits, beside):
         letters = np.sort(boxes[line & ~digits, 3])
         if len(letters) < max(X_LETTERS, np.count_nonzero(line & digits)):
             continue

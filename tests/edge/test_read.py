@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -26,11 +25,6 @@ SECONDS = 1.0  # processor time that any picture may take
 TRIES = 3  # the best counts: a shared machine takes half as long again now and then
 SLOWEST = 1.5  # times: no more than that is put down to the machine
 YARDSTICK = 0.058  # seconds that `slowness` works on a machine that nothing else disturbs, where SECONDS holds
-
-
-def known(reason: str, *values: object) -> Any:
-    """Parameters of a test that is known to fail, perhaps on one of the runtimes only."""
-    return pytest.param(*values, marks=pytest.mark.xfail(reason=reason, raises=AssertionError, strict=False))
 
 
 def letter(text: str = "2047", *more: str, height: float = 40, tilt: float = 0.0) -> Sheet:
