@@ -57,6 +57,7 @@ LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region
 WORD_GAP = 0.15  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
+MOST_TAKEN_APART = 150  # digits of a page are cut out in the best of some ways, the others straight
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least
 LEAST_ALONE = 0.75  # the same for a region that stands alone
@@ -296,7 +297,7 @@ def _settled(
         return _split(open_ones, judge.candidate) + refused
     settled = _looked_at(
         open_ones,
-        judge.candidate,
+        judge,
         lambda doubts, sure: look_again(doubts, sure, written, turn, network),
         [judge.labels.index(str(value)) for value in range(DIGITS)],
         ruled,
@@ -306,7 +307,7 @@ def _settled(
 
 def _looked_at(
     wholes: list[Candidate],
-    candidate: Callable[[Region, float], Candidate],
+    judge: Judge,
     look: Callable[[list[Doubt], list[Region]], list[Seen]],
     values: list[int],
     everything: bool,
@@ -338,6 +339,7 @@ def _looked_at(
     found: list[Candidate] = []
     unseen: list[Candidate] = []
     bars: list[Candidate] = []
+    taken_apart = 0
     for k, whole in enumerate(looked_at):
         digits = held.get(k, [])
         if not digits:
@@ -352,14 +354,15 @@ def _looked_at(
             continue
         shares = [_as_labels(digit.digit, values, len(whole.shares)) for digit in digits]
         if len(digits) > 1:
-            pieces = _pieces(whole, digits, shares, candidate)
+            pieces = _pieces(whole, digits, shares, judge, straight=taken_apart > MOST_TAKEN_APART)
+            taken_apart += len(digits)
             least = LEAST_OF_TWO if len(pieces) == 2 else LEAST_OF_MORE
             is_word = len(pieces) > 1 and min(piece.confidence for piece in pieces) < least
             found += [replace(whole, refused=True)] if is_word else pieces
             continue
         fallen = [looked_at[part].region for part in digits[0].parts]
         if fallen:
-            whole = candidate(joined([whole.region, *fallen]), whole.depth)
+            whole = judge.candidate(joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
     found = _without_signs(found, others) + others
     return found + _unseen(unseen) + _of_one_hand(bars, [c for c in found if c.label != bar])
@@ -463,16 +466,20 @@ def _is_doubtful(whole: Candidate, enough: float) -> bool:
 
 
 def _pieces(
-    whole: Candidate, digits: list[Seen], shares: list[Shares], candidate: Callable[[Region, float], Candidate]
+    whole: Candidate, digits: list[Seen], shares: list[Shares], judge: Judge, *, straight: bool
 ) -> list[Candidate]:
-    """A region taken apart into the digits that were seen in it; shares: how likely each label is for each of them."""
+    """A region taken apart into the digits that were seen in it; shares: how likely each label is for each of them.
+    straight: as for `split_as`."""
 
-    def judge(piece: Region, number: int) -> tuple[Candidate, float]:
-        cut = _seen_as(candidate(piece, whole.depth), shares[number])
-        return cut, cut.shares.item(shares[number].argmax())
+    def candidates(pieces: list[Region]) -> list[Candidate]:
+        return judge.candidates([(piece, whole.depth) for piece in pieces])
+
+    def name(piece: Candidate, number: int) -> tuple[Candidate, float]:
+        seen = _seen_as(piece, shares[number])
+        return seen, seen.shares.item(shares[number].argmax())
 
     spans = [(digit.digit.left - whole.region.x, digit.digit.right - whole.region.x) for digit in digits]
-    return split_as(whole.region, spans, judge)
+    return split_as(whole.region, spans, candidates, name, straight=straight)
 
 
 def _as_labels(digit: Found, values: list[int], classes: int) -> Shares:

@@ -1,4 +1,4 @@
-"""Take ruling, boxes and table lines out of a page's ink without eating the strokes that cross them."""
+"""Take ruling and the lines of tables out of a page's ink without eating the strokes that cross them."""
 
 import math
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.boxes import AXES, BOX_FILL, BOX_HEIGHTS, without_boxes, without_lone_boxes
 from edge.page import PAPER_SCALE, enlarged, floor_of, ink_of_page, mask_above, reduced
 from edge.segment import as_image
 
@@ -19,15 +20,11 @@ Rules = NDArray[np.float64]  # (n, 2, 2): x, y of the upper and the lower end of
 
 NO_RULES: Rules = np.empty((0, 2, 2))
 
-AXES = (0, 1)  # lines across the page, and down
-
 LOOK_SCALE = 4  # nets of lines are looked for on a copy reduced by this
 LOOK_PART, LOOK_LESS = 0.5, -1.5  # of the floor: a thin line fills little of a pixel of that copy, and noise less
 NET_PART = 0.16  # of the frame's longer side: a component larger than this is more than a digit
 NET_THIN = 22.0  # times as long as its strokes are wide, where a digit is 6 to 14 times
 NET_HEIGHTS = 3.0  # or larger than this, in the usual height of the others
-BOX_HEIGHTS = 1.3  # of the smallest digit's height: a component this high and wide may be a box around a digit
-BOX_FILL = 0.6  # of it is ink, at most
 MOST_LOOKED_AT = 60  # components, for boxes
 MIN_NET = 24  # pixels of the reduced mask: fewer tell no angle
 
@@ -63,14 +60,6 @@ BOX_ENDS = 0.25  # of the box's height: so far from the end of such a side stand
 SEPARATOR_COVER = 0.85  # of the box's height is ink on a line between two of its cells
 SEPARATOR_ENDS = 0.2  # of the box's height: the ends of such a line, which reaches both sides, where a digit does not
 MOST_LINES = 400  # lines on a page that are tried as the sides of boxes
-LINK = 9  # pixels: gaps in the side of a box up to this are bridged
-BOX_LINK = 16  # a box's height over the gaps that are bridged in its sides
-SIDE_COVER = 0.85  # of a box's side is ink
-ROW, SIDE_LEFT = 1.6, 0.15  # a box so many times as wide as high is a row of cells: less of one side will do
-GAP = 5  # pixels: gaps in faint sides up to this are bridged
-SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
-SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
-SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
 SMALL_BOX = 14.0  # pixels of the reduced copy: a smaller component that fills its tightest box may be a digit, or two
 LOOK_NEAR, LOOK_BAND = 0.75, 0.1  # pixels, and part of its other side: so near a side of a box lies the ink along it
 LOOK_BIN = 1.5  # pixels: gaps along it, where a drawn line steps to the next row, are no wider
@@ -91,6 +80,7 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
     angle = angle_of_rules(depth, floor, smallest)
     if angle is None:
         return depth, None, NO_RULES
+    depth = without_lone_boxes(depth, floor, smallest)
     turn, frame = None, depth.shape
     if abs(angle) > LEVEL:
         depth, turn = levelled(depth, angle)
@@ -114,7 +104,7 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
         # A line between two columns may stand alone: it is too high for a digit, and need not be taken out.
         drawn = cv2.bitwise_or(ruling[1], others[1]) if cv2.countNonZero(flat) else _lines(rest[1], 1, window, length)
         standing = _ends(as_image(drawn), length)
-    return _without_boxes(plain, smallest), turn, standing
+    return without_boxes(plain, smallest), turn, standing
 
 
 def _ends(standing: Image, length: float) -> Rules:
@@ -300,20 +290,6 @@ def _standing(ink: Image, thickest: int) -> NDArray[np.bool_]:
     return np.asarray(covered & ((cv2.dilate(thin, _across(3, 1)) > 0).mean(axis=0) >= THIN_COVER), np.bool_)
 
 
-def _without_boxes(depth: Image, smallest: float) -> Image:
-    # Looked for among the deep ink, where ruling does not join them, and among all, where they are fainter than digits.
-    for only_deep in (True, False):
-        floor = floor_of(depth)
-        mask = ink_of_page(depth, floor).mask if only_deep else mask_above(depth, floor)
-        # A faint side comes in pieces.
-        whole = mask if only_deep else as_image(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8)))
-        boxes = _box_sides(whole, smallest)
-        if boxes is not None:
-            for axis in AXES:
-                depth = as_image(cv2.bitwise_and(depth, cv2.bitwise_not(_without_crossings(mask, boxes[axis], axis))))
-    return depth
-
-
 def _net(depth: Image, floor: Image, smallest: float) -> tuple[Image, Image] | None:
     """All ink on a copy reduced by LOOK_SCALE, and that of it which may be lines; None if nothing may."""
     look = reduced(depth, LOOK_SCALE)
@@ -450,80 +426,3 @@ def levelled(depth: Image, degrees: float) -> tuple[Image, Matrix]:
     turn = np.column_stack([linear, np.array(size) / 2 - linear @ (width / 2, height / 2)])
     paper = int(np.median(depth[::LOOK_SCALE, ::LOOK_SCALE]))
     return as_image(cv2.warpAffine(depth, turn, size, flags=cv2.INTER_LINEAR, borderValue=(paper,))), turn
-
-
-def _runs(mask: Image, run: int, axis: int, link: int = LINK) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Components of straight runs along an axis (0 across, 1 down), small gaps bridged, and their statistics."""
-    kernel = np.ones((1, run) if axis == 0 else (run, 1), np.uint8)
-    gap = np.ones((1, link) if axis == 0 else (link, 1), np.uint8)
-    whole = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, gap, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-    runs = cv2.morphologyEx(whole, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-    step = np.ones((3, link) if axis == 0 else (link, 3), np.uint8)  # a line not quite level goes on a pixel higher
-    linked = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, step, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(as_image(linked), connectivity=8, ltype=cv2.CV_32S)
-    return np.asarray(labels, np.int32), np.asarray(statistics, np.int32)
-
-
-def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
-    """Masks of the lying and the standing lines of boxes and rows of cells drawn around digits; None where none is."""
-    _, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
-    numbers, boxes = np.asarray(labels, np.int32), np.asarray(statistics)
-    flat, upright = np.zeros_like(mask), np.zeros_like(mask)
-    some = False
-    large = (boxes[:, 2:4].min(axis=1) >= BOX_HEIGHTS * smallest) & (boxes[:, 4] < BOX_FILL * boxes[:, 2] * boxes[:, 3])
-    for k in (np.flatnonzero(large[1:]) + 1).tolist():
-        x, y, w, h, _ = boxes[k].tolist()
-        within = numbers[y : y + h, x : x + w]
-        bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
-        edges = within[: bands[0]], within[-bands[0] :], within[:, : bands[1]].T, within[:, -bands[1] :].T
-        if not _are_sides(edges, k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
-            continue
-        if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
-            continue  # nothing in it: a square 0
-        own = as_image((within == k).view(np.uint8) * 255)
-        link = min(LINK, max(3, h // BOX_LINK | 1))
-        across, stats = _runs(own, max(5, min(w, 2 * h) // 4), 0, link)
-        at_edge = (stats[:, 1] + stats[:, 3] <= 2 * bands[0]) | (stats[:, 1] >= h - 2 * bands[0])
-        lying = at_edge & (stats[:, 2] >= SIDE_PART * min(w, h)) & (stats[:, 3] <= 2 * bands[0])
-        down, stats = _runs(own, max(5, h // 3), 1, link)
-        standing = (stats[:, 3] >= SEPARATOR * h) & (stats[:, 2] <= 2 * bands[1])
-        lying[0] = standing[0] = False
-        if not lying.any() or not standing.any():
-            continue
-        some = True
-        flat[y : y + h, x : x + w] |= as_image(lying[across] * 255)
-        upright[y : y + h, x : x + w] |= as_image(standing[down] * 255)
-    return (flat, upright) if some else None
-
-
-def _are_sides(edges: Sequence[Integers], own: int, least: float) -> bool:
-    """Whether a component runs along all these edges of its box; along one it may cover no more than `least`.
-
-    edges: int32 (h, w), the component of each pixel there. own: the component's number.
-    """
-    one_short = False
-    for edge in edges:
-        cover = np.count_nonzero((edge == own).any(axis=0)) / edge.shape[1]
-        if cover < least or (one_short and cover < SIDE_COVER):
-            return False
-        one_short |= cover < SIDE_COVER
-    return True
-
-
-def _without_crossings(mask: Image, lines: Image, axis: int) -> Image:
-    """The pixels of lines along an axis, a little wider, that no stroke runs through."""
-    ink = as_image(cv2.bitwise_and(mask, lines))
-    along = max(1, int(np.count_nonzero(ink.any(axis=axis))))
-    thick = round(cv2.countNonZero(ink) / along / max(1, _count(ink, axis)))
-    through = thick + 4
-    kernel = np.ones((through, 1) if axis == 0 else (1, through), np.uint8)
-    strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-    wider = cv2.dilate(lines, np.ones((3, 1) if axis == 0 else (1, 3), np.uint8))
-    return as_image(cv2.subtract(wider, strokes))
-
-
-def _count(ink: Image, axis: int) -> float:
-    """How many lines a column (or row) crosses, on average."""
-    steps = np.diff((ink > 0).astype(np.int8), axis=axis) > 0
-    crossed = steps.sum(axis=axis)
-    return float(crossed[crossed > 0].mean()) if (crossed > 0).any() else 1.0

@@ -1,0 +1,182 @@
+"""Take boxes drawn around digits out of a page's ink: those nothing touches, seen from aslant too, and upright ones."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.page import floor_of, ink_of_page, mask_above
+from edge.segment import as_image
+
+Image = NDArray[np.uint8]
+Integers = NDArray[np.int32]
+
+AXES = (0, 1)  # lines across the page, and down
+
+BOX_HEIGHTS = 1.3  # of the smallest digit's height: a component this high and wide may be a box around a digit
+BOX_FILL = 0.6  # of it is ink, at most
+LINK = 9  # pixels: gaps in the side of a box up to this are bridged
+BOX_LINK = 16  # a box's height over the gaps that are bridged in its sides
+SIDE_COVER = 0.85  # of a box's side is ink
+ROW, SIDE_LEFT = 1.6, 0.15  # a box so many times as wide as high is a row of cells: less of one side will do
+GAP = 5  # pixels: gaps in faint sides up to this are bridged
+SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
+SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
+SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
+
+MOST_LONE = 200  # components that are tried as boxes that nothing touches
+CORNERS = 0.02  # of its outline's length: so far from its ink a side of such a box may run
+WIDER = 1.15  # times as wide as high: what is narrower may be a square 0, where nothing lies in it
+OFF_SIDES, GAPS = 0.01, 0.06  # of its ink lies beside its sides; of its sides has no ink; at most
+SIDE_ROOM = 1.5  # pixels beside a side's usual width
+SOFT_EDGE = 5  # pixels: what is taken out is so much wider than the ink, both sides together
+
+
+def without_lone_boxes(depth: Image, floor: Image, smallest: float) -> Image:
+    """The depth without boxes that nothing touches: four straight sides, at whatever angles to one another.
+
+    Of a page seen from aslant they are at no one angle. floor: what `floor_of` gives. smallest: height of the smallest
+    digit in pixels. Where there is no such box, the depth is the very array that was given.
+    """
+    mask = ink_of_page(depth, floor).mask
+    _, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
+    numbers, stats = np.asarray(labels, np.int32), np.asarray(statistics)
+    sizes = stats[:, 2:4]
+    large = (sizes.min(axis=1) >= BOX_HEIGHTS * smallest) & (stats[:, 4] < BOX_FILL * sizes[:, 0] * sizes[:, 1])
+    large[0] = False
+    found = np.flatnonzero(large)
+    if found.size > MOST_LONE:
+        return depth
+    high = stats[1:][stats[1:, 3] >= smallest]
+    middles = high[:, :2] + high[:, 2:4] / 2
+    plain = depth
+    for k in found.tolist():
+        x, y, w, h, _ = stats[k].tolist()
+        inside = (abs(middles - (x + w / 2, y + h / 2)) < (w / 2, h / 2)).all(axis=1) & (high[:, 3] < h)
+        if w < WIDER * h and not inside.any():
+            continue
+        around = cv2.copyMakeBorder((numbers[y : y + h, x : x + w] == k).view(np.uint8), *4 * (SOFT_EDGE,), 0)
+        if not _is_lone_box(around):
+            continue
+        if plain is depth:
+            plain = depth.copy()
+        left, top = min(SOFT_EDGE, x), min(SOFT_EDGE, y)
+        area = np.s_[y - top : y + h + SOFT_EDGE, x - left : x + w + SOFT_EDGE]
+        others = (numbers[area] > 0) & (numbers[area] != k)
+        wider = cv2.dilate(around, np.ones((SOFT_EDGE, SOFT_EDGE), np.uint8))[SOFT_EDGE - top :, SOFT_EDGE - left :]
+        view = plain[area]
+        view[(wider[: view.shape[0], : view.shape[1]] > 0) & ~others] = 0
+    return plain
+
+
+def _is_lone_box(own: Image) -> bool:
+    """Whether a component, uint8 (h, w), is the four sides of a convex box and nothing else."""
+    outlines, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = cv2.convexHull(outlines[0])
+    corners = cv2.approxPolyDP(hull, CORNERS * cv2.arcLength(hull, True), True)
+    if len(corners) != 4:
+        return False
+    length = cv2.arcLength(corners, True)
+    ink = cv2.countNonZero(own)
+    # The corners lie on its outer edge, half a line's width from the middle of its sides.
+    band = round(2 * (ink / length + SIDE_ROOM))
+    sides = cv2.polylines(np.zeros_like(own), [corners], True, (1,), band)
+    if ink - cv2.countNonZero(cv2.bitwise_and(own, sides)) > OFF_SIDES * ink:
+        return False
+    middle = cv2.polylines(np.zeros_like(own), [corners], True, (1,), 1)
+    near = cv2.dilate(own, np.ones((SOFT_EDGE, SOFT_EDGE), np.uint8))
+    there = cv2.countNonZero(middle)
+    return there - cv2.countNonZero(cv2.bitwise_and(middle, near)) <= GAPS * there
+
+
+def without_boxes(depth: Image, smallest: float) -> Image:
+    """The depth of a levelled page without boxes and rows of cells; digits may touch them, but not end in them."""
+    # Looked for among the deep ink, where ruling does not join them, and among all, where they are fainter than digits.
+    for only_deep in (True, False):
+        floor = floor_of(depth)
+        mask = ink_of_page(depth, floor).mask if only_deep else mask_above(depth, floor)
+        # A faint side comes in pieces.
+        whole = mask if only_deep else as_image(cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((GAP, GAP), np.uint8)))
+        boxes = _box_sides(whole, smallest)
+        if boxes is not None:
+            for axis in AXES:
+                depth = as_image(cv2.bitwise_and(depth, cv2.bitwise_not(_without_crossings(mask, boxes[axis], axis))))
+    return depth
+
+
+def _runs(mask: Image, run: int, axis: int, link: int = LINK) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Components of straight runs along an axis (0 across, 1 down), small gaps bridged, and their statistics."""
+    kernel = np.ones((1, run) if axis == 0 else (run, 1), np.uint8)
+    gap = np.ones((1, link) if axis == 0 else (link, 1), np.uint8)
+    whole = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, gap, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+    runs = cv2.morphologyEx(whole, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+    step = np.ones((3, link) if axis == 0 else (link, 3), np.uint8)  # a line not quite level goes on a pixel higher
+    linked = cv2.morphologyEx(runs, cv2.MORPH_CLOSE, step, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(as_image(linked), connectivity=8, ltype=cv2.CV_32S)
+    return np.asarray(labels, np.int32), np.asarray(statistics, np.int32)
+
+
+def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
+    """Masks of the lying and the standing lines of boxes and rows of cells drawn around digits; None where none is."""
+    _, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
+    numbers, boxes = np.asarray(labels, np.int32), np.asarray(statistics)
+    flat, upright = np.zeros_like(mask), np.zeros_like(mask)
+    some = False
+    large = (boxes[:, 2:4].min(axis=1) >= BOX_HEIGHTS * smallest) & (boxes[:, 4] < BOX_FILL * boxes[:, 2] * boxes[:, 3])
+    for k in (np.flatnonzero(large[1:]) + 1).tolist():
+        x, y, w, h, _ = boxes[k].tolist()
+        within = numbers[y : y + h, x : x + w]
+        bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
+        edges = within[: bands[0]], within[-bands[0] :], within[:, : bands[1]].T, within[:, -bands[1] :].T
+        if not _are_sides(edges, k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
+            continue
+        if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
+            continue  # nothing in it: a square 0
+        own = as_image((within == k).view(np.uint8) * 255)
+        link = min(LINK, max(3, h // BOX_LINK | 1))
+        across, stats = _runs(own, max(5, min(w, 2 * h) // 4), 0, link)
+        at_edge = (stats[:, 1] + stats[:, 3] <= 2 * bands[0]) | (stats[:, 1] >= h - 2 * bands[0])
+        lying = at_edge & (stats[:, 2] >= SIDE_PART * min(w, h)) & (stats[:, 3] <= 2 * bands[0])
+        down, stats = _runs(own, max(5, h // 3), 1, link)
+        standing = (stats[:, 3] >= SEPARATOR * h) & (stats[:, 2] <= 2 * bands[1])
+        lying[0] = standing[0] = False
+        if not lying.any() or not standing.any():
+            continue
+        some = True
+        flat[y : y + h, x : x + w] |= as_image(lying[across] * 255)
+        upright[y : y + h, x : x + w] |= as_image(standing[down] * 255)
+    return (flat, upright) if some else None
+
+
+def _are_sides(edges: Sequence[Integers], own: int, least: float) -> bool:
+    """Whether a component runs along all these edges of its box; along one it may cover no more than `least`.
+
+    edges: int32 (h, w), the component of each pixel there. own: the component's number.
+    """
+    one_short = False
+    for edge in edges:
+        cover = np.count_nonzero((edge == own).any(axis=0)) / edge.shape[1]
+        if cover < least or (one_short and cover < SIDE_COVER):
+            return False
+        one_short |= cover < SIDE_COVER
+    return True
+
+
+def _without_crossings(mask: Image, lines: Image, axis: int) -> Image:
+    """The pixels of lines along an axis, a little wider, that no stroke runs through."""
+    ink = as_image(cv2.bitwise_and(mask, lines))
+    along = max(1, int(np.count_nonzero(ink.any(axis=axis))))
+    thick = round(cv2.countNonZero(ink) / along / max(1, _count(ink, axis)))
+    through = thick + 4
+    kernel = np.ones((through, 1) if axis == 0 else (1, through), np.uint8)
+    strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
+    wider = cv2.dilate(lines, np.ones((3, 1) if axis == 0 else (1, 3), np.uint8))
+    return as_image(cv2.subtract(wider, strokes))
+
+
+def _count(ink: Image, axis: int) -> float:
+    """How many lines a column (or row) crosses, on average."""
+    steps = np.diff((ink > 0).astype(np.int8), axis=axis) > 0
+    crossed = steps.sum(axis=axis)
+    return float(crossed[crossed > 0].mean()) if (crossed > 0).any() else 1.0
