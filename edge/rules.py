@@ -81,30 +81,34 @@ def without_rules(depth: Image, smallest: float, floor: Image | None = None) -> 
     if angle is None:
         return depth, None, NO_RULES
     depth = without_lone_boxes(depth, floor, smallest)
-    turn, frame = None, depth.shape
+    turn, frame = None, _Frame(depth.shape, None)
     if abs(angle) > LEVEL:
         depth, turn = levelled(depth, angle)
-        floor = floor_of(depth)
+        floor, frame = floor_of(depth), _Frame(frame.shape, turn)
+    plain, standing = _without_straight(depth, floor, smallest, frame)
+    return without_boxes(plain, smallest), turn, standing
+
+
+def _without_straight(depth: Image, floor: Image, smallest: float, frame: "_Frame") -> tuple[Image, Rules]:
+    """The depth of a levelled page with straight lines set to 0, and the ends of the standing ones."""
     longer = max(depth.shape)
     ink = _straight_ink(depth, floor, THICKEST_RULE * longer)
     ruling = _ruling(ink, RULE_WINDOW * longer, RULE_LENGTH * longer)
     plain = _erased(depth, floor, ink, ruling)
     height = _digit_height(plain, smallest)
-    standing = NO_RULES
-    if height > WHOLE_PAGE * min(frame):
-        plain = depth  # no writing is so high: a net that was not taken apart
-    elif height:
-        rest = _straight_ink(plain, floor, THICKEST * height)
-        window, length = WINDOW_HEIGHTS * height, LINE_HEIGHTS * height
-        others = _ruling(rest, window, length)
-        flat = as_image(cv2.bitwise_or(ruling[0], others[0]))
-        upright = as_image(cv2.subtract(ink[1].whole, cv2.dilate(ruling[1], _across(3, 1))))
-        others[1] = as_image(cv2.bitwise_or(others[1], _cell_sides(upright, flat, height, _Frame(frame, turn))))
-        plain = _erased(plain, floor, rest, others)
-        # A line between two columns may stand alone: it is too high for a digit, and need not be taken out.
-        drawn = cv2.bitwise_or(ruling[1], others[1]) if cv2.countNonZero(flat) else _lines(rest[1], 1, window, length)
-        standing = _ends(as_image(drawn), length)
-    return without_boxes(plain, smallest), turn, standing
+    if height > WHOLE_PAGE * min(frame.shape):
+        return depth, NO_RULES  # no writing is so high: a net that was not taken apart
+    if not height:
+        return plain, NO_RULES
+    upright = as_image(cv2.subtract(ink[1].whole, cv2.dilate(ruling[1], _across(3, 1))))
+    ink = _straight_ink(plain, floor, THICKEST * height)
+    window, length = WINDOW_HEIGHTS * height, LINE_HEIGHTS * height
+    others = _ruling(ink, window, length)
+    flat = as_image(cv2.bitwise_or(ruling[0], others[0]))
+    others[1] = as_image(cv2.bitwise_or(others[1], _cell_sides(upright, flat, height, frame)))
+    # A line between two columns may stand alone: it is too high for a digit, and need not be taken out.
+    drawn = cv2.bitwise_or(ruling[1], others[1]) if cv2.countNonZero(flat) else _lines(ink[1], 1, window, length)
+    return _erased(plain, floor, ink, others), _ends(as_image(drawn), length)
 
 
 def _ends(standing: Image, length: float) -> Rules:
@@ -194,17 +198,7 @@ def _erased(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Ima
     both = as_image(cv2.bitwise_or(*lines))
     if not cv2.countNonZero(both):
         return depth
-    usual = np.zeros_like(depth)
-    for axis in AXES:
-        own = cv2.bitwise_and(ink[axis].thin, lines[axis])
-        along = _along(2 * USUAL_REACH + 1, axis)
-        total = cv2.boxFilter(cv2.bitwise_and(depth, own), cv2.CV_16U, along, normalize=False)
-        share = cv2.boxFilter(own, cv2.CV_16U, along, normalize=False)
-        mean = cv2.divide(total, share, scale=255, dtype=cv2.CV_8U)  # 0 where there is no share
-        usual = as_image(cv2.add(usual, cv2.bitwise_and(mean, lines[axis])))
-    room = enlarged(floor, PAPER_SCALE, depth.shape)
-    least = cv2.addWeighted(usual, DEEPER, room, DEEPER_ROOM, 0)
-    line = cv2.bitwise_and(cv2.compare(depth, least, cv2.CMP_LE), both)
+    line = as_image(cv2.bitwise_and(cv2.compare(depth, _deepest(depth, floor, ink, lines), cv2.CMP_LE), both))
     plain = as_image(cv2.subtract(depth, line))
     through = np.zeros_like(depth)
     for axis in AXES:
@@ -213,8 +207,28 @@ def _erased(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Ima
             falling = np.eye(size, dtype=np.uint8)
             for kernel in (_across(size, axis), falling, np.ascontiguousarray(falling[::-1])):
                 closed = cv2.bitwise_and(cv2.morphologyEx(plain, cv2.MORPH_CLOSE, kernel), lines[axis])
-                through = as_image(cv2.max(through, closed))
-    return as_image(cv2.max(plain, cv2.bitwise_and(cv2.min(depth, through), line)))
+                cv2.max(through, closed, through)
+    cv2.min(depth, through, through)
+    return as_image(cv2.max(plain, cv2.bitwise_and(through, line)))
+
+
+def _deepest(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Image]) -> Image:
+    """How deep a line is at each of its places, uint8 (h, w), at most; arguments as for `_erased`."""
+    usual = np.zeros_like(depth)
+    for axis in AXES:
+        cv2.add(
+            usual, _usual_along(depth, as_image(cv2.bitwise_and(ink[axis].thin, lines[axis])), lines[axis], axis), usual
+        )
+    return as_image(cv2.addWeighted(usual, DEEPER, enlarged(floor, PAPER_SCALE, depth.shape), DEEPER_ROOM, 0))
+
+
+def _usual_along(depth: Image, own: Image, line: Image, axis: int) -> Image:
+    """The usual depth of the ink of a line, `own`, around each place of the line along an axis; uint8 (h, w)."""
+    along = _along(2 * USUAL_REACH + 1, axis)
+    total = cv2.boxFilter(cv2.bitwise_and(depth, own), cv2.CV_16U, along, normalize=False)
+    share = cv2.boxFilter(own, cv2.CV_16U, along, normalize=False)
+    mean = cv2.divide(total, share, scale=255, dtype=cv2.CV_8U)  # 0 where there is no share
+    return as_image(cv2.bitwise_and(mean, line))
 
 
 def _thickness(lines: Image, axis: int) -> int:
