@@ -75,10 +75,10 @@ def _is_lone_box(own: Image) -> bool:
     outlines, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     hull = cv2.convexHull(outlines[0])
     corners = cv2.approxPolyDP(hull, CORNERS * cv2.arcLength(hull, True), True)
-    if len(corners) != 4:
-        return False
-    length = cv2.arcLength(corners, True)
     ink = cv2.countNonZero(own)
+    if len(corners) != 4 or ink > BOX_FILL * cv2.contourArea(corners):
+        return False  # a slash has four corners, too
+    length = cv2.arcLength(corners, True)
     # The corners lie on its outer edge, half a line's width from the middle of its sides.
     band = round(2 * (ink / length + SIDE_ROOM))
     sides = cv2.polylines(np.zeros_like(own), [corners], True, (1,), band)

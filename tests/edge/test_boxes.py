@@ -84,3 +84,10 @@ def test_a_digit_close_to_a_box_loses_nothing() -> None:
     _, left = without(sheet.marks)
     assert (left[plain > 0.5] > 0.45 * DEPTH).all()
     assert left[88:93, 90:260].max() == 0
+
+
+def test_a_slash_is_no_box() -> None:
+    sheet = Sheet()
+    cv2.fillPoly(sheet.marks, [np.array([(100, 180), (108, 190), (230, 110), (222, 100)])], (1.0,))
+    depth, left = without(sheet.marks)
+    assert left is depth
