@@ -68,7 +68,8 @@ Where a glyph alone leaves a doubt on a page (`edge-digits read`), a second netw
 whole: {parameters:,} parameters, {size:.1f} KB in int8 (`lines-int8.tflite`). For every two pixels along a line of
 writing it says which digit has its middle there, if any, and where that digit's sides are. It was trained on
 {lines:,} lines of MNIST's training digits, drawn anew for every one of its {epochs} epochs (`train/line_images.py`):
-near, touching, uneven, in cells, frames and rings, on ruled and squared paper, beside words, signs and other lines.
+near, touching, uneven, in cells, frames and rings, on ruled and squared paper, beside signs, other lines, and words in
+handwriting, print and a plotter's letters, to which printed numbers are the counterpart.
 Of {digits_of} lines of validation digits drawn the same way, with other fonts, it reads {exact:.1%} exactly in int8
 ({source:.1%} before quantization): they are made to be hard."""
 

@@ -1,8 +1,9 @@
-"""Handwriting fonts, whose letters the network learns to refuse: fetched from npm, checked, kept in `data/fonts`.
+"""Fonts, whose letters the networks learn to refuse: fetched from npm, checked, kept in `data/fonts`.
 
 `fonts.txt` beside this file names each family with its split and the SHA-256 of its file. The splits share no family:
-what is measured on `test` was never trained on. The packages are Fontsource's copies of Google's fonts, all under the
-SIL Open Font License or the Apache License; the repository holds none of them.
+what is measured on `test` was never trained on. Most are handwriting; `printed` and `printed-validation` are print. The
+packages are Fontsource's copies of Google's fonts, all under the SIL Open Font License or the Apache License; the
+repository holds none of them.
 """
 
 import hashlib
@@ -23,13 +24,13 @@ from train.data import DATA_FOLDER, DataError
 FONTS_FOLDER = DATA_FOLDER / "fonts"
 FONTS_LIST = Path(__file__).with_name("fonts.txt")
 NPM_VERSION = "5.3.0"  # of every @fontsource package
-NPM_TIMEOUT = 300  # seconds for all packages, 9 MB
-SPLITS = ("train", "validation", "test")
+NPM_TIMEOUT = 300  # seconds for all packages, 22 MB
+SPLITS = ("train", "validation", "test", "printed", "printed-validation")
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One handwriting font."""
+    """One font."""
 
     name: str
     """As in `@fontsource/NAME`."""
@@ -67,11 +68,11 @@ def fetch_fonts(folder: Path = FONTS_FOLDER, *, say: Callable[[str], None] | Non
     npm = shutil.which("npm")
     if npm is None:
         raise DataError(
-            f"the handwriting fonts come from npm, which is not installed: install it, or put {len(missing)} files "
+            f"the fonts come from npm, which is not installed: install it, or put {len(missing)} files "
             f"({missing[0].name}.woff, …; see train/fonts.txt) into {folder}/"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    say(f"fetching {len(missing)} handwriting fonts from npm (@fontsource/…@{NPM_VERSION}) ...")
+    say(f"fetching {len(missing)} fonts from npm (@fontsource/…@{NPM_VERSION}) ...")
     with tempfile.TemporaryDirectory() as scratch:
         try:
             run = subprocess.run(
@@ -83,9 +84,7 @@ def fetch_fonts(folder: Path = FONTS_FOLDER, *, say: Callable[[str], None] | Non
                 timeout=NPM_TIMEOUT,
             )
         except subprocess.TimeoutExpired:
-            raise DataError(
-                f"npm did not bring the handwriting fonts within {NPM_TIMEOUT} seconds; try again"
-            ) from None
+            raise DataError(f"npm did not bring the fonts within {NPM_TIMEOUT} seconds; try again") from None
         for family in missing:
             archive = Path(scratch) / f"fontsource-{family.name}-{NPM_VERSION}.tgz"
             if not archive.is_file():
@@ -120,7 +119,7 @@ def _keep(content: bytes, folder: Path, family: Family) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Fetches the fonts alone."""
-    Parser(prog="python -m train.fonts", description="Fetches the handwriting fonts and checks them.").parse_args(argv)
+    Parser(prog="python -m train.fonts", description="Fetches the fonts and checks them.").parse_args(argv)
     try:
         fetch_fonts()
     except DataError as error:
@@ -128,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    print(f"{len(families())} handwriting fonts are in {FONTS_FOLDER}/, all as they should be")
+    print(f"{len(families())} fonts are in {FONTS_FOLDER}/, all as they should be")
     return 0
 
 

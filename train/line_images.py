@@ -5,21 +5,18 @@ With them what stands on real pages beside them: ruling, squares, cells, frames,
 below, dirt. None of it shares code or data with the pages of `train/scenes.py`, which only measure.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
 
 from edge.line_network import COLUMN, DIGIT_HEIGHT, LINE_HEIGHT
 from train.augment import jittered, redrawn, sharpened
-from train.letters import LETTERS, LOOK_ALIKES, SYMBOLS, opened, printed_fonts
 from train.signs import COMMON, FORMS, MARKS, SIGN_SIZE, drawn_sign
 from train.strokes import smooth
+from train.words import Word, printed_digits, symbols, words
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -46,8 +43,16 @@ OVERLAP = (0.0, 0.09)  # of DIGIT_HEIGHT: how deep touching inks run into each o
 NEAR, APART, WIDE = (0.0, 0.12), (0.1, 0.8), (0.8, 2.0)  # of DIGIT_HEIGHT: gaps of paper
 LEAST_PITCH = 0.24  # of DIGIT_HEIGHT: the middles of two digits are no nearer
 
-WORD_PART = 0.25  # of the lines hold words, or symbols
-ONLY_WORDS_PART = 0.06  # and so many nothing else
+PRINTED_PART = 0.08  # of the lines have their digits in print
+WORD_PART = 0.32  # of the lines hold words before or behind the digits
+ONLY_WORDS_PART = 0.1  # and so many nothing else
+WORD_SIZES = (0.6, 1.15)  # of the digits' size: capitals of most words;
+LARGE_PART, LARGE_SIZES = 0.3, (0.85, 1.15)  # the others are larger, their small letters so high,
+LARGE_ALONE_PART = 0.75  # and more where there are only words: the device takes small letters for the line's digits
+WORD_OFF = 0.06  # of the digits' size, standard deviation of its foot around the line
+BEFORE_GAP = (0.15, 2.0)  # of the digits' size: between a word and the digits behind it
+WORDS_GAP = (0.3, 1.3)  # the same between two words
+MOST_WORDS = 4  # where there are only words
 SYMBOL_PART = 0.08
 SIGNS_PART = 0.3  # of the lines hold drawn signs:
 SIGN_AT_END, SIGN_BETWEEN = 0.5, 0.2  # of those before the digits, as many behind them; and in so many of the gaps
@@ -69,7 +74,6 @@ BAR_LEAN = 4.0  # degrees, standard deviation from upright
 BAR_PEN = (0.8, 1.25)  # times as wide as the strokes of the 1 whose place it takes
 SCRIBBLE_PART = 0.08
 TORN_PART = 0.08
-WORDS_KEPT = 1500  # words are drawn once
 
 TARGET = 1.0  # columns: so near to a digit's middle a column names it,
 IGNORED = 1.7  # and up to here it may
@@ -97,14 +101,14 @@ def draw_lines(digits: Image, labels: NDArray[np.integer], count: int, seed: int
     split: of the fonts that words are drawn from. Raises train.data.DataError where they cannot be had.
     """
     rng = np.random.default_rng(seed)
-    words = _words(split)
+    stock = _Stock(digits, labels, words(split), symbols(), printed_digits(split))
     columns = TRAIN_WIDTH // COLUMN
     images = np.empty((count, LINE_HEIGHT, TRAIN_WIDTH), np.uint8)
     classes = np.full((count, columns), BLANK, np.int64)
     weights = np.ones((count, columns), np.float32)
     boxes = np.zeros((count, columns, 4), np.float32)
     for k in range(count):
-        images[k], placed = _Line(rng, digits, labels, words).drawn()
+        images[k], placed = _Line(rng, stock).drawn()
         _mark(placed, classes[k], weights[k], boxes[k])
     return Lines(images, classes, weights, boxes)
 
@@ -141,13 +145,26 @@ def _mark(placed: Sequence[_Placed], classes: NDArray[np.int64], weights: Floats
             weights[off * COLUMN <= (digit.right - digit.left) / 2] = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Stock:
+    """What lines are made of: `digits` uint8 (n, 28, 28) with their `labels`, and `printed`, uint8 (fonts, 10, 28,
+    28)."""
+
+    digits: Image
+    labels: NDArray[np.integer]
+    words: Sequence[Word]
+    symbols: Sequence[Word]
+    printed: Image
+
+
 class _Line:
     """One line in the making, on canvases SCALE times as large as the image."""
 
-    def __init__(
-        self, rng: np.random.Generator, digits: Image, labels: NDArray[np.integer], words: Sequence[Image]
-    ) -> None:
-        self.rng, self.digits, self.labels, self.words = rng, digits, labels, words
+    def __init__(self, rng: np.random.Generator, stock: _Stock) -> None:
+        self.rng, self.stock = rng, stock
+        self.digits, self.labels = stock.digits, stock.labels
+        if rng.random() < PRINTED_PART:
+            self.digits, self.labels = stock.printed[int(rng.integers(len(stock.printed)))], np.arange(10)
         self.height, self.width = LINE_HEIGHT * SCALE, TRAIN_WIDTH * SCALE
         self.ink: Image = np.zeros((self.height, self.width), np.uint8)
         self.printed: Image = np.zeros_like(self.ink)
@@ -163,13 +180,15 @@ class _Line:
         only_words = rng.random() < ONLY_WORDS_PART
         signs = rng.random() < SIGNS_PART
         x = rng.uniform(-0.5, 2.5) * self.size
-        if only_words or rng.random() < WORD_PART / 2:
-            x = self._word(x)
-        if not only_words:
+        if only_words:
+            self._words(x)
+        else:
+            if rng.random() < WORD_PART / 2:
+                x = self._word(x, large=rng.random() < LARGE_PART) + rng.uniform(*BEFORE_GAP) * self.size
             x = self._digits(x, signs=signs)
-        if only_words or rng.random() < WORD_PART / 2:
-            near = not only_words and rng.random() < UNIT_PART
-            self._word(x + rng.uniform(*(UNIT_GAP if near else (0.5, 1.5))) * self.size)
+            if rng.random() < WORD_PART / 2:
+                x += rng.uniform(*(UNIT_GAP if rng.random() < UNIT_PART else (0.5, 1.5))) * self.size
+                self._word(x, large=rng.random() < LARGE_PART)
         if self.placed and rng.random() < RING_PART:
             self._ring()
         if rng.random() < NEIGHBOUR_PART:
@@ -226,7 +245,7 @@ class _Line:
         if signs and rng.random() < SIGN_AT_END:
             end = self._sign(end + rng.uniform(*SIGN_GAP) * self.size)
         if rng.random() < SYMBOL_PART:
-            end = self._word(end + rng.uniform(0.1, 0.6) * self.size, symbols=True)
+            end = self._symbol(end + rng.uniform(0.1, 0.6) * self.size)
         return end
 
     def _digit(self, glyph: Image) -> Image:
@@ -270,19 +289,38 @@ class _Line:
             view = canvas[y0:y1, x0:x1]
             np.maximum(view, mask[y0 - top : y1 - top, x0 - left : x1 - left], out=view)
 
-    def _word(self, x: float, *, symbols: bool = False) -> float:
-        """Writes a word, or a symbol; says where it ends."""
+    def _words(self, x: float) -> None:
+        """Writes words and nothing else, mostly in one hand and size."""
         rng = self.rng
-        kept = _symbols() if symbols else self.words
-        mask = kept[int(rng.integers(len(kept)))]
-        scale = self.size * rng.uniform(0.6, 1.15) / WORD_SIZE
-        size = (max(2, round(mask.shape[1] * scale)), max(2, round(mask.shape[0] * scale)))
-        mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_AREA), np.uint8)
-        foot = self.middle + self.size / 2 + self.slope * (x - self.width / 2)
-        if symbols:
-            foot -= rng.uniform(0, 0.6) * self.size
-        self._lay(mask, round(x), round(foot - mask.shape[0] * rng.uniform(0.8, 1)))
-        return x + mask.shape[1] + rng.uniform(0.3, 2) * self.size
+        large = rng.random() < LARGE_ALONE_PART
+        for _ in range(int(rng.integers(1, MOST_WORDS, endpoint=True))):
+            if x > self.width:
+                break
+            x = self._word(x, large=large) + rng.uniform(*WORDS_GAP) * self.size
+
+    def _word(self, x: float, *, large: bool) -> float:
+        """Writes a word from x on; says where it ends. large: its small letters are as high as the digits."""
+        rng = self.rng
+        word = self.stock.words[int(rng.integers(len(self.stock.words)))]
+        if large:
+            scale = self.size * rng.uniform(*LARGE_SIZES) / word.body
+        else:
+            scale = self.size * rng.uniform(*WORD_SIZES) / word.capital
+        foot = self.middle + self.size * (0.5 + WORD_OFF * rng.normal()) + self.slope * (x - self.width / 2)
+        return self._stamp(word, scale, x, foot)
+
+    def _symbol(self, x: float) -> float:
+        """Writes a sign of print; says where it ends."""
+        rng = self.rng
+        symbol = self.stock.symbols[int(rng.integers(len(self.stock.symbols)))]
+        foot = self.middle + self.size * (0.5 - rng.uniform(0, 0.3)) + self.slope * (x - self.width / 2)
+        return self._stamp(symbol, self.size * rng.uniform(*WORD_SIZES) / symbol.capital, x, foot)
+
+    def _stamp(self, word: Word, scale: float, x: float, foot: float) -> float:
+        height, width = (max(2, round(side * scale)) for side in word.ink.shape)
+        mask = np.asarray(cv2.resize(word.ink, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        self._lay(mask, round(x), round(foot - word.foot * scale))
+        return x + width
 
     def _sign(self, x: float) -> float:
         """Draws a sign, or a mark such as stands between digits; says where a digit may follow."""
@@ -476,56 +514,3 @@ def _noise(rng: np.random.Generator, shape: tuple[int, ...], cell: float) -> Flo
     small = (max(2, int(shape[0] / cell) + 1), max(2, int(shape[1] / cell) + 1))
     field = rng.standard_normal(small, dtype=np.float32)
     return np.asarray(cv2.resize(field, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-# Words --------------------------------------------------------------------------------------------------------------
-
-WORD_SIZE = 64  # pixels: height of the capitals
-_FONT_SIZE = 88  # points for about that
-
-
-def _drawn_word(text: str, font: ImageFont.FreeTypeFont) -> Image | None:
-    left, top, right, bottom = font.getbbox(text)
-    canvas = PillowImage.new("L", (int(right - left) + 16, int(bottom - top) + 16))
-    ImageDraw.Draw(canvas).text((8 - left, 8 - top), text, fill=255, font=font)
-    ink = np.asarray(canvas, np.uint8)
-    x, y, w, h = cv2.boundingRect(ink)
-    return None if min(w, h) == 0 else np.ascontiguousarray(ink[y : y + h, x : x + w])
-
-
-@cache
-def _words(split: str) -> list[Image]:
-    """Words and letters in handwriting fonts, capitals about WORD_SIZE high."""
-    from train.fonts import font_files
-
-    fonts = [font.font_variant(size=_FONT_SIZE) for font in opened(font_files(split).values())]
-    rng = np.random.default_rng(len(fonts))
-
-    def text() -> str:
-        # A letter alone must be no look-alike of a digit; within a word it is a letter.
-        long = rng.random() < 0.75
-        letters = LETTERS + LOOK_ALIKES.lower() if long else LETTERS
-        length = int(rng.integers(2, 8)) if long else 1
-        word = "".join(letters[int(rng.integers(len(letters)))] for _ in range(length))
-        return word.capitalize() if long and rng.random() < 0.3 else word
-
-    return _collected(text, fonts, rng, WORDS_KEPT)
-
-
-@cache
-def _symbols() -> list[Image]:
-    fonts = [font.font_variant(size=_FONT_SIZE) for font in printed_fonts()]
-    rng = np.random.default_rng(len(fonts))
-    symbols = SYMBOLS.replace("|", "") + ".,€%"
-    return _collected(lambda: symbols[int(rng.integers(len(symbols)))], fonts, rng, WORDS_KEPT // 10)
-
-
-def _collected(
-    text: Callable[[], str], fonts: Sequence[ImageFont.FreeTypeFont], rng: np.random.Generator, count: int
-) -> list[Image]:
-    kept: list[Image] = []
-    while len(kept) < count:
-        drawn = _drawn_word(text(), fonts[int(rng.integers(len(fonts)))])
-        if drawn is not None:
-            kept.append(drawn)
-    return kept
