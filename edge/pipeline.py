@@ -14,6 +14,7 @@ import select
 import signal
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,10 +23,11 @@ from edge.source import STANDARD_INPUT_DESCRIPTOR, Found
 
 ALONE_SECONDS = 0.05  # of work: so long the first process goes on alone, a fork pays off only after that
 # The talking costs more the shorter a chunk is, and at the end one process waits for the other's last one: so they grow
-# with what was handed out already.
+# with what was handed out already, and shrink with what is left.
 CHUNK_PART = 0.05  # of that
 CHUNK_SECONDS = (0.02, 0.1)  # of work: what a chunk should take, at least and at most
 CHUNK_PICTURES = (64, 512)  # a chunk has no more at first, and later on
+LAST_CHUNKS, LAST_SECONDS = 2, 0.005  # chunks a process that the rest makes, of so much work at least
 WINDOW = 8  # chunks a process that may wait for an earlier one before no more are handed out
 
 _LENGTH = struct.Struct("<Q")
@@ -92,6 +94,8 @@ class _Crew:
         self._prepare = prepare
         self._seconds = seconds  # a picture takes, a running mean
         self._taken = 0  # pictures
+        self._ahead: deque[Found] = deque()
+        self._is_last = False  # what is ahead is all there is
         self._workers: list[_Worker] = []
         self._ready: dict[int, Lines] = {}  # finished chunks that wait for an earlier one
         self._next_out = 0
@@ -139,19 +143,34 @@ class _Crew:
 
     def _take(self, found: Iterator[Found | None]) -> tuple[list[Found], bool, bool]:
         """Some pictures; whether there may be more; whether standard input has to be waited for."""
-        items: list[Found] = []
         part = CHUNK_PART * self._taken
         seconds = min(max(part * self._seconds, CHUNK_SECONDS[0]), CHUNK_SECONDS[1])
         pictures = min(max(int(part), CHUNK_PICTURES[0]), CHUNK_PICTURES[1])
-        size = max(1, min(pictures, int(seconds / max(self._seconds, 1e-6))))
-        for item in found:
+        size = self._in(seconds, pictures)
+        shares = LAST_CHUNKS * len(self._workers)
+        waiting = self._look_ahead(found, shares * size)
+        if self._is_last:
+            size = min(size, max(len(self._ahead) // shares, self._in(LAST_SECONDS, pictures)))
+        items = [self._ahead.popleft() for _ in range(min(size, len(self._ahead)))]
+        self._taken += len(items)
+        return items, bool(self._ahead) or not self._is_last, waiting and not self._ahead
+
+    def _in(self, seconds: float, most: int) -> int:
+        """How many pictures can be done in so much time, at least one."""
+        return max(1, min(most, int(seconds / max(self._seconds, 1e-6))))
+
+    def _look_ahead(self, found: Iterator[Found | None], count: int) -> bool:
+        """Have so many pictures at hand, if there are; says whether standard input has to be waited for."""
+        while len(self._ahead) < count and not self._is_last:
+            try:
+                item = next(found)
+            except StopIteration:
+                self._is_last = True
+                break
             if item is None:
-                return items, True, True
-            items.append(item)
-            self._taken += 1
-            if len(items) >= size:
-                return items, True, False
-        return items, False, False
+                return True
+            self._ahead.append(item)
+        return False
 
     def _give(self, worker: _Worker, chunk: int, items: list[Found]) -> None:
         worker.chunk, worker.items, worker.started = chunk, items, time.perf_counter()

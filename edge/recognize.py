@@ -54,7 +54,7 @@ NOT_ASKED = 0.5  # the same where there are too many to be asked
 BAR_HEIGHTS, BAR_GAP = (0.75, 1.25), 1.6  # of the height of the digit beside it, at most so far: a bar that is a 1
 BAR_STROKE, BAR_DEPTH = 0.5, 0.8  # of that digit's: how wide and deep it is, at least
 LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
-WORD_GAP = 0.15  # heights between two letters of a word, at most
+WORD_GAP = 0.3  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
 MOST_TAKEN_APART = 150  # digits of a page are cut out in the best of some ways, the others straight
@@ -72,7 +72,7 @@ ROUGHEST = 0.22  # of the ink's depth: what lies around it is deeper on average,
 CLEAR = 0.7  # confidence of a region that speaks for writing
 MOSTLY_DIGITS = 0.5  # of a page's regions are surely some; where fewer are, it is clutter
 ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
-SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least
+SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least, or of another right beside it
 THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
 BAR_LABEL, RING_LABEL = "1", "0"  # the digits that are but a bar, and a ring
 LYING = 1.2  # times as wide as high is none
@@ -365,21 +365,25 @@ def _looked_at(
             whole = judge.candidate(joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
     found = _without_signs(found, others) + others
-    return found + _unseen(unseen) + _of_one_hand(bars, [c for c in found if c.label != bar])
+    written = _of_one_hand(bars, [c for c in found if c.label != bar])
+    letters = boxes_of(unseen)
+    # The others are left of lines, or the l of a word.
+    narrow = [c for c in bars if not any(c is w for w in written)]
+    narrow = [replace(c, refused=True) for c in narrow if are_beside(boxes_of([c])[0], letters, WORD_GAP).any()]
+    return found + _unseen(unseen, found) + written + narrow
 
 
-def _unseen(wholes: list[Candidate]) -> list[Candidate]:
-    """What could be digits where the line network sees none: hardly, where there is a doubt, nor where what is right
-    beside them is none either, as in a word."""
-    doubtful = np.array([_is_doubtful(c, DOUBT) for c in wholes], np.bool_)
-    if not doubtful.any():
-        return wholes
-    boxes = boxes_of(wholes)
-    among = boxes[doubtful]
-    return [
-        replace(c, shares=c.shares * NOT_SEEN) if unsure or are_beside(box, among, WORD_GAP).any() else c
-        for c, box, unsure in zip(wholes, boxes, doubtful.tolist(), strict=True)
-    ]
+def _unseen(wholes: list[Candidate], seen: list[Candidate]) -> list[Candidate]:
+    """What could be digits where the line network sees none: hardly, where there is a doubt, nor where others of them
+    are right beside it and no digit is, as in a word. seen: where it does see some."""
+    boxes, digits = boxes_of(wholes), boxes_of(seen)
+    found = []
+    for k, (c, box) in enumerate(zip(wholes, boxes, strict=True)):
+        others = are_beside(box, boxes, WORD_GAP)
+        others[k] = False
+        in_word = others.any() and not are_beside(box, digits, WORD_GAP).any()
+        found.append(replace(c, shares=c.shares * NOT_SEEN) if in_word or _is_doubtful(c, DOUBT) else c)
+    return found
 
 
 def _of_one_hand(bars: list[Candidate], digits: list[Candidate]) -> list[Candidate]:
@@ -525,7 +529,8 @@ def _judged(
     """The candidates, those refused that lie on no paper or do not stand upright.
 
     Around a pen's stroke there is paper; in foliage, fur and fabric there is more of the same. Where most regions are
-    no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer.
+    no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer, or beside
+    others that are.
 
     bar: index of the label of the digit that is but a bar, None where there is no such label. frame: height and width
     of the picture. turn: (2, 3), from its pixels to those of the regions; None where it was not turned.
@@ -533,7 +538,7 @@ def _judged(
     if parts is None:
         return found
     clear = sum(c.confidence >= CLEAR for c in found) >= MOSTLY_DIGITS * len(found)
-    limit, least = (ROUGHEST, threshold) if clear else (ROUGHEST_IN_CLUTTER, max(threshold, SURE_IN_CLUTTER))
+    limit = ROUGHEST if clear else ROUGHEST_IN_CLUTTER
     judged = []
     for c in found:
         if c.confidence >= threshold:
@@ -543,9 +548,11 @@ def _judged(
             # Where lines leave the picture, their ends are bars.
             cut_off = c.label == bar and len(found) > FEW and _leaves(c.region, frame, turn)
             thick = c.stroke > THICKEST * max(w, h)
-            if c.confidence < least or rough > limit * c.depth or lying or cut_off or thick:
+            if rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
         judged.append(c)
+    if not clear:
+        judged = _sure_or_beside_sure(judged, threshold)
     digits = [c for c in judged if c.is_digit(threshold)]
     boxes = boxes_of(digits)
     bars = {
@@ -557,6 +564,16 @@ def _judged(
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
         return judged
     return [replace(c, refused=True) if id(c) in bars else c for c in judged]
+
+
+def _sure_or_beside_sure(found: list[Candidate], threshold: float) -> list[Candidate]:
+    """The candidates, those refused that are not sure in clutter, nor beside one that is: the rest of a number."""
+    sure = boxes_of([c for c in found if c.is_digit(SURE_IN_CLUTTER)])
+
+    def is_doubtful(c: Candidate) -> bool:
+        return threshold <= c.confidence < SURE_IN_CLUTTER and not are_beside(boxes_of([c])[0], sure).any()
+
+    return [replace(c, refused=True) if is_doubtful(c) else c for c in found]
 
 
 def _leaves(region: Region, frame: tuple[int, ...], turn: Matrix | None) -> bool:

@@ -188,3 +188,18 @@ def test_memory_stays_flat_however_many_pictures_there_are() -> None:
     assert first + pictures == 100_000
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 4 * 1024, f"{grown} KB more after {pictures} pictures"
+
+
+def test_chunks_shrink_at_the_end_so_that_no_process_waits_long_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    give = pipeline._Crew._give
+
+    def counting(self: pipeline._Crew, worker: pipeline._Worker, chunk: int, items: list[Found]) -> None:
+        sizes.append(len(items))
+        give(self, worker, chunk, items)
+
+    monkeypatch.setattr(pipeline._Crew, "_give", counting)
+    paths = [f"sleep 0.002 {n}" for n in range(600)]
+    assert text(run(paths, jobs=2)) == paths
+    assert max(sizes) >= 10
+    assert sizes[-1] <= 3 and sum(sizes[-3:]) <= 12

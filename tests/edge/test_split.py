@@ -6,7 +6,7 @@ import pytest
 from edge import DigitReader
 from edge.preprocess import to_glyph
 from edge.segment import Region
-from edge.split import Piece, split
+from edge.split import Piece, _steps, split, split_as
 from tests.edge.sheets import Sheet
 
 MOST_JUDGED = 400  # candidates looked at for one region
@@ -97,3 +97,43 @@ def test_any_region_is_answered(shape: tuple[int, int], kind: str) -> None:
 
     split(Region(5, 7, shape[1], shape[0], mask), judge, 0.1)
     assert len(judged) <= MOST_JUDGED
+
+
+def seen_in(text: str, height: float = 60) -> tuple[Region, list[tuple[float, float]]]:
+    """Touching digits, and where each of them begins and ends."""
+    sheet = Sheet()
+    sheet.write(text, 40, 40, height, gap=-0.04)
+    region = region_of(sheet)
+    return region, [(digit.box[0] - region.x, digit.box[0] + digit.box[2] - region.x) for digit in sheet.written]
+
+
+@pytest.mark.parametrize("straight", [False, True])
+@pytest.mark.parametrize("text", ["88", "57", "8385", "69028"])
+def test_a_region_is_cut_into_the_digits_that_were_seen_in_it(text: str, straight: bool, reader: DigitReader) -> None:
+    region, spans = seen_in(text)
+    calls = []
+
+    def judge(pieces: list[Region]) -> list[Region]:
+        calls.append(len(pieces))
+        return pieces
+
+    def name(piece: Region, number: int) -> tuple[str, float]:
+        probabilities = reader.classifier(to_glyph(piece)[None])[0][:10]
+        return text[number], float(probabilities[int(text[number])])
+
+    assert "".join(split_as(region, spans, judge, name, straight=straight)) == text
+    assert len(calls) == 1, "all pieces are judged together"
+    if straight:
+        assert calls == [len(text)]
+
+
+def test_where_no_cut_fits_what_was_seen_it_is_cut_straight() -> None:
+    region = Region(7, 5, 40, 60, np.full((60, 40), 255, np.uint8))  # every cut crosses too much ink
+    pieces = split_as(region, [(0, 12), (12, 40)], lambda pieces: pieces, lambda piece, number: ((piece, number), 1.0))
+    assert [(piece.x, piece.width, number) for piece, number in pieces] == [(7, 13, 0), (18, 29, 1)]
+
+
+def test_only_steps_that_lead_from_end_to_end_are_tried() -> None:
+    steps = _steps([0.0, 20.0, 24.0, 50.0, 75.0], [(0.0, 22.0), (22.0, 52.0), (52.0, 75.0)], 5.0)
+    assert steps == [(0, 0, 1), (0, 0, 2), (1, 1, 3), (1, 2, 3), (2, 3, 4)]
+    assert _steps([0.0, 20.0, 75.0], [(0.0, 22.0), (22.0, 52.0), (52.0, 75.0)], 5.0) == []
