@@ -25,9 +25,14 @@ SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
 SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
 SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
 
-MOST_LONE = 200  # components that are tried as boxes that nothing touches
+MOST_LONE, MOST_PAIRS = (
+    200,
+    1 << 21,
+)  # outlines that are tried as boxes that nothing touches; where more is it is a texture
 CORNERS = 0.02  # of its outline's length: so far from its ink a side of such a box may run
-WIDER = 1.15  # times as wide as high: what is narrower may be a square 0, where nothing lies in it
+HELD = (0.25, 0.95)  # of its height: what is written in it
+EMPTY_WIDTH = 2.0  # times as wide as high: an empty one that is narrower may be a square 0,
+ALIKE = 1.3  # but not beside boxes that hold something and are as large: times as wide or high, at most
 OFF_SIDES, GAPS = 0.01, 0.06  # of its ink lies beside its sides; of its sides has no ink; at most
 SIDE_ROOM = 1.5  # pixels beside a side's usual width
 SOFT_EDGE = 5  # pixels: what is taken out is so much wider than the ink, both sides together
@@ -36,8 +41,10 @@ SOFT_EDGE = 5  # pixels: what is taken out is so much wider than the ink, both s
 def without_lone_boxes(depth: Image, floor: Image, smallest: float) -> Image:
     """The depth without boxes that nothing touches: four straight sides, at whatever angles to one another.
 
-    Of a page seen from aslant they are at no one angle. floor: what `floor_of` gives. smallest: height of the smallest
-    digit in pixels. Where there is no such box, the depth is the very array that was given.
+    Of a page seen from aslant they are at no one angle. What may be a square 0 stays: a box in which nothing is
+    written, unless it is far wider than high or as large as one that holds something. floor: what `floor_of` gives.
+    smallest: height of the smallest digit in pixels. Where there is no such box, the depth is the very array that was
+    given.
     """
     mask = ink_of_page(depth, floor).mask
     _, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
@@ -46,28 +53,48 @@ def without_lone_boxes(depth: Image, floor: Image, smallest: float) -> Image:
     large = (sizes.min(axis=1) >= BOX_HEIGHTS * smallest) & (stats[:, 4] < BOX_FILL * sizes[:, 0] * sizes[:, 1])
     large[0] = False
     found = np.flatnonzero(large)
-    if found.size > MOST_LONE:
-        return depth
     high = stats[1:][stats[1:, 3] >= smallest]
+    if found.size * len(high) > MOST_PAIRS:
+        return depth
     middles = high[:, :2] + high[:, 2:4] / 2
-    plain = depth
+    full: list[int] = []
+    empty: list[int] = []
     for k in found.tolist():
         x, y, w, h, _ = stats[k].tolist()
-        inside = (abs(middles - (x + w / 2, y + h / 2)) < (w / 2, h / 2)).all(axis=1) & (high[:, 3] < h)
-        if w < WIDER * h and not inside.any():
-            continue
-        around = cv2.copyMakeBorder((numbers[y : y + h, x : x + w] == k).view(np.uint8), *4 * (SOFT_EDGE,), 0)
-        if not _is_lone_box(around):
-            continue
-        if plain is depth:
-            plain = depth.copy()
+        inside = (abs(middles - (x + w / 2, y + h / 2)) < (w / 2, h / 2)).all(axis=1)
+        held = inside & (high[:, 3] >= HELD[0] * h) & (high[:, 3] <= HELD[1] * h)
+        (full if held.any() else empty).append(k)
+    full = [k for k in full[:MOST_LONE] if _is_lone_box(_outline(numbers, stats[k], k))]
+    like = np.asarray(sizes[full], np.int32)
+    boxes = full + [
+        k
+        for k in empty
+        if (sizes.item(k, 0) >= EMPTY_WIDTH * sizes.item(k, 1) or _is_alike(sizes[k], like))
+        and _is_lone_box(_outline(numbers, stats[k], k))
+    ]
+    if not boxes:
+        return depth
+    plain = depth.copy()
+    for k in boxes:
+        x, y, w, h, _ = stats[k].tolist()
         left, top = min(SOFT_EDGE, x), min(SOFT_EDGE, y)
         area = np.s_[y - top : y + h + SOFT_EDGE, x - left : x + w + SOFT_EDGE]
-        others = (numbers[area] > 0) & (numbers[area] != k)
-        wider = cv2.dilate(around, np.ones((SOFT_EDGE, SOFT_EDGE), np.uint8))[SOFT_EDGE - top :, SOFT_EDGE - left :]
-        view = plain[area]
-        view[(wider[: view.shape[0], : view.shape[1]] > 0) & ~others] = 0
+        own = numbers[area] == k
+        wider = cv2.dilate(own.view(np.uint8), np.ones((SOFT_EDGE, SOFT_EDGE), np.uint8)) > 0
+        plain[area][wider & (own | (numbers[area] == 0))] = 0
     return plain
+
+
+def _outline(numbers: Integers, stats: Integers, k: int) -> Image:
+    """The pixels of a component as 1 among 0, with room around them."""
+    x, y, w, h = stats[:4].tolist()
+    own = (numbers[y : y + h, x : x + w] == k).view(np.uint8)
+    return np.asarray(cv2.copyMakeBorder(own, *4 * (SOFT_EDGE,), cv2.BORDER_CONSTANT), np.uint8)
+
+
+def _is_alike(size: Integers, others: Integers) -> bool:
+    """Whether a size, (2,), is about that of one of the others, (n, 2)."""
+    return bool(((others <= ALIKE * size) & (size <= ALIKE * others)).all(axis=1).any())
 
 
 def _is_lone_box(own: Image) -> bool:

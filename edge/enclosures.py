@@ -1,4 +1,4 @@
-"""Take what is drawn around digits out of a page's ink: a circle, a cloud, a triangle. Boxes are for `edge.rules`."""
+"""Take what is drawn around digits out of a page's ink: a circle, a cloud, a triangle. Boxes are for `edge.boxes`."""
 
 import cv2
 import numpy as np

@@ -72,7 +72,7 @@ ROUGHEST = 0.22  # of the ink's depth: what lies around it is deeper on average,
 CLEAR = 0.7  # confidence of a region that speaks for writing
 MOSTLY_DIGITS = 0.5  # of a page's regions are surely some; where fewer are, it is clutter
 ROUGHEST_IN_CLUTTER = 0.1  # of the ink's depth
-SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least, or of another right beside it
+SURE_IN_CLUTTER = 0.8  # confidence of a digit there, at least, or of one in a row with it
 THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
 BAR_LABEL, RING_LABEL = "1", "0"  # the digits that are but a bar, and a ring
 LYING = 1.2  # times as wide as high is none
@@ -366,24 +366,26 @@ def _looked_at(
         found.append(_seen_as(whole, shares[0]))
     found = _without_signs(found, others) + others
     written = _of_one_hand(bars, [c for c in found if c.label != bar])
-    letters = boxes_of(unseen)
-    # The others are left of lines, or the l of a word.
-    narrow = [c for c in bars if not any(c is w for w in written)]
-    narrow = [replace(c, refused=True) for c in narrow if are_beside(boxes_of([c])[0], letters, WORD_GAP).any()]
-    return found + _unseen(unseen, found) + written + narrow
+    in_words = _are_letters(unseen, boxes_of([c for c in found if c.confidence >= LEAST_SEEN and not c.refused]))
+    letters = boxes_of([c for c, is_letter in zip(unseen, in_words, strict=True) if is_letter])
+    # Other bars are what is left of lines, or an l.
+    thin = [c for c in bars if not any(c is w for w in written)]
+    thin = [replace(c, refused=True) for c in thin if are_beside(boxes_of([c])[0], letters, WORD_GAP).any()]
+    unseen = [replace(c, shares=c.shares * NOT_SEEN) if no else c for c, no in zip(unseen, in_words, strict=True)]
+    return found + unseen + written + thin
 
 
-def _unseen(wholes: list[Candidate], seen: list[Candidate]) -> list[Candidate]:
-    """What could be digits where the line network sees none: hardly, where there is a doubt, nor where others of them
-    are right beside it and no digit is, as in a word. seen: where it does see some."""
-    boxes, digits = boxes_of(wholes), boxes_of(seen)
-    found = []
-    for k, (c, box) in enumerate(zip(wholes, boxes, strict=True)):
-        others = are_beside(box, boxes, WORD_GAP)
-        others[k] = False
-        in_word = others.any() and not are_beside(box, digits, WORD_GAP).any()
-        found.append(replace(c, shares=c.shares * NOT_SEEN) if in_word or _is_doubtful(c, DOUBT) else c)
-    return found
+def _are_letters(unseen: list[Candidate], digits: Boxes) -> list[bool]:
+    """Which candidates, of which the line network sees none as a digit, are hardly one: those in doubt, and those right
+    beside others, as in a word, but in a row without a doubt from a digit, (n, 4), on."""
+    if not unseen:
+        return []
+    boxes = boxes_of(unseen)
+    doubtful = np.array([_is_doubtful(c, DOUBT) for c in unseen], np.bool_)
+    beside = np.array([are_beside(box, boxes, WORD_GAP) for box in boxes])
+    ends = np.array([are_beside(box, digits, WORD_GAP).any() for box in boxes], np.bool_)
+    of_number = reached(ends & ~doubtful, beside & ~doubtful)
+    return [bool(is_one) for is_one in doubtful | ((beside.sum(axis=1) > 1) & ~of_number)]
 
 
 def _of_one_hand(bars: list[Candidate], digits: list[Candidate]) -> list[Candidate]:
@@ -529,8 +531,8 @@ def _judged(
     """The candidates, those refused that lie on no paper or do not stand upright.
 
     Around a pen's stroke there is paper; in foliage, fur and fabric there is more of the same. Where most regions are
-    no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer, or beside
-    others that are.
+    no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer, or in a
+    row with others that are.
 
     bar: index of the label of the digit that is but a bar, None where there is no such label. frame: height and width
     of the picture. turn: (2, 3), from its pixels to those of the regions; None where it was not turned.
@@ -552,7 +554,7 @@ def _judged(
                 c = replace(c, refused=True)
         judged.append(c)
     if not clear:
-        judged = _sure_or_beside_sure(judged, threshold)
+        judged = _of_sure_numbers(judged, threshold, bar)
     digits = [c for c in judged if c.is_digit(threshold)]
     boxes = boxes_of(digits)
     bars = {
@@ -566,14 +568,18 @@ def _judged(
     return [replace(c, refused=True) if id(c) in bars else c for c in judged]
 
 
-def _sure_or_beside_sure(found: list[Candidate], threshold: float) -> list[Candidate]:
-    """The candidates, those refused that are not sure in clutter, nor beside one that is: the rest of a number."""
-    sure = boxes_of([c for c in found if c.is_digit(SURE_IN_CLUTTER)])
-
-    def is_doubtful(c: Candidate) -> bool:
-        return threshold <= c.confidence < SURE_IN_CLUTTER and not are_beside(boxes_of([c])[0], sure).any()
-
-    return [replace(c, refused=True) if is_doubtful(c) else c for c in found]
+def _of_sure_numbers(found: list[Candidate], threshold: float, bar: int | None) -> list[Candidate]:
+    """The candidates, those refused that are no sure digits in clutter, nor stand in a row with one; a bar, which the
+    edges of things look like, vouches for none. Arguments as for `_judged`."""
+    digits = [c for c in found if c.is_digit(threshold)]
+    sure = np.array([c.confidence >= SURE_IN_CLUTTER for c in digits], np.bool_)
+    if sure.all():
+        return found
+    boxes = boxes_of(digits)
+    vouching = sure & np.array([c.label != bar for c in digits], np.bool_)
+    kept = sure | reached(vouching, np.array([are_beside(box, boxes) for box in boxes]))
+    doubtful = {id(c) for c, is_kept in zip(digits, kept.tolist(), strict=True) if not is_kept}
+    return [replace(c, refused=True) if id(c) in doubtful else c for c in found]
 
 
 def _leaves(region: Region, frame: tuple[int, ...], turn: Matrix | None) -> bool:

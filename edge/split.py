@@ -258,6 +258,8 @@ def _between(region: Region, left: Floats, right: Floats, total: float) -> Regio
 def _cut_out(region: Region, left: Floats, right: Floats) -> Region | None:
     """The ink between two cuts as a region of its own; None where there is none."""
     first, end = max(0, math.floor(left.min()) - 1), min(region.mask.shape[1], math.ceil(right.max()) + 1)
+    if first >= end:
+        return None
     part = region.mask[:, first:end]
     height, width = part.shape
     columns = np.arange(first, end)

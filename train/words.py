@@ -24,11 +24,11 @@ Image = NDArray[np.uint8]
 KEPT = 4500  # words
 KEPT_SYMBOLS = 150
 HANDS_PART = 0.35  # of the words are in handwriting fonts
-PLOTTED_PART = 0.2  # of those that are not in a plotter's letters
+PLOTTED_PART = 0.2  # of the others in a plotter's letters
 SINGLE_PART = 0.15  # a letter alone, which must be no look-alike of a digit; within a word it is a letter
 RANDOM_PART = 0.3  # of the words in any letters, the others in letters as frequent as in a language
 CAPITALS_PART, CAPITALIZED_PART = 0.25, 0.4
-STOP_PART, STOPS = 0.2, ":.,:"  # behind a word
+STOP_PART, STOPS = 0.2, ":.,"  # behind a word
 BOLD_PART, BOLD = 0.2, (3, 6)  # of the words, their strokes wider by so many pixels
 TRACKED_PART, TRACKING = 0.2, (0.03, 0.3)  # of the words, their letters farther apart: of the font size
 LONGEST = 10  # letters
@@ -120,15 +120,15 @@ def _text(rng: np.random.Generator) -> str:
     letters, shares = [*FREQUENT], np.array([*FREQUENT.values()]) / sum(FREQUENT.values())
     if rng.random() < RANDOM_PART:
         letters, shares = [*LETTERS, *LOOK_ALIKES.lower()], None
+    case = rng.random()
     while True:
         word = "".join(rng.choice(letters, int(rng.integers(2, LONGEST, endpoint=True)), p=shares))
+        if case < CAPITALS_PART:
+            word = word.upper()
+        elif case < CAPITALS_PART + CAPITALIZED_PART:
+            word = word.capitalize()
         if sum(letter in LETTERS for letter in word) >= LEAST_CLEAR * len(word):
             break
-    case = rng.random()
-    if case < CAPITALS_PART:
-        word = word.upper()
-    elif case < CAPITALS_PART + CAPITALIZED_PART:
-        word = word.capitalize()
     return word + (STOPS[int(rng.integers(len(STOPS)))] if rng.random() < STOP_PART else "")
 
 

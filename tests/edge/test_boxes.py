@@ -52,6 +52,38 @@ def test_numbers_in_boxes_seen_from_aslant_are_read(reader: DigitReader) -> None
     assert reader.read(sheet.grey()).lines == NUMBERS
 
 
+@pytest.mark.parametrize("seen", ["upright", "aslant"])
+@pytest.mark.parametrize("text", ["36 9  ", "  36 9"])
+def test_empty_boxes_beside_such_as_hold_digits_are_none(text: str, seen: str, reader: DigitReader) -> None:
+    sheet = Sheet(300, 560)
+    for k, letter in enumerate(text):
+        sheet.box(50 + 62 * k, 110, 52, 62)
+        if letter != " ":
+            sheet.write(letter, 62 + 62 * k, 122, 38)
+    if seen == "aslant":
+        sheet.marks = aslant(sheet.marks)
+    assert "".join(reader.read(sheet.grey()).lines) == text.replace(" ", "")
+
+
+def test_an_open_square_zero_beside_digits_is_not_lost() -> None:
+    sheet = Sheet()
+    sheet.write("47", 60, 100, 44)
+    sheet.box(160, 100, 52, 44, pen=3)
+    depth, left = without(sheet.marks)
+    assert left is depth
+
+
+def test_a_form_of_many_boxes_loses_them_all() -> None:
+    sheet = Sheet(1100, 900)
+    for row in range(12):
+        for column in range(3):
+            sheet.write("2047", 70 + 280 * column, 40 + 86 * row, 34)
+            sheet.box(55 + 280 * column, 26 + 86 * row, 200, 62)
+    _, left = without(aslant(sheet.marks))
+    _, _, statistics, _ = cv2.connectedComponentsWithStats((left > 0.4 * DEPTH).astype(np.uint8))
+    assert (statistics[1:, 2] < 60).all()
+
+
 def test_what_holds_no_such_box_is_the_very_array() -> None:
     sheet = Sheet()
     sheet.write("20475", 60, 60, 60)

@@ -117,14 +117,39 @@ def test_a_region_is_cut_into_the_digits_that_were_seen_in_it(text: str, straigh
         calls.append(len(pieces))
         return pieces
 
-    def name(piece: Region, number: int) -> tuple[str, float]:
+    def name(piece: Region, number: int) -> tuple[Region, float]:
         probabilities = reader.classifier(to_glyph(piece)[None])[0][:10]
-        return text[number], float(probabilities[int(text[number])])
+        return piece, float(probabilities[int(text[number])])
 
-    assert "".join(split_as(region, spans, judge, name, straight=straight)) == text
+    pieces = split_as(region, spans, judge, name, straight=straight)
+    assert "".join(named(piece, reader)[0] for piece in pieces) == text
+    for piece, (left, right) in zip(pieces, spans, strict=True):
+        assert max(abs(piece.x - region.x - left), abs(piece.x + piece.width - region.x - right)) < 17
     assert len(calls) == 1, "all pieces are judged together"
     if straight:
         assert calls == [len(text)]
+
+
+def test_of_the_ways_to_cut_a_region_the_likeliest_is_taken() -> None:
+    region, spans = seen_in("88")
+    tried: list[int] = []
+
+    def name(piece: Region, number: int) -> tuple[Region, float]:
+        tried.append(piece.width)
+        return piece, 1.0 if piece.width == widest else 0.1
+
+    widest = 0
+    split_as(region, spans, lambda pieces: pieces, name)
+    widest = max(tried)
+    assert len({*tried}) > 2
+    assert widest in [piece.width for piece in split_as(region, spans, lambda pieces: pieces, name)]
+
+
+@pytest.mark.parametrize("spans", [[(0, 38), (46, 60)], [(-30, -8), (-6, 20)]])
+def test_digits_seen_outside_of_a_region_are_none_of_its_pieces(spans: list[tuple[float, float]]) -> None:
+    region = Region(7, 5, 40, 60, np.full((60, 40), 255, np.uint8))
+    pieces = split_as(region, spans, lambda pieces: pieces, lambda piece, number: (piece, 1.0))
+    assert [(piece.x, piece.width) for piece in pieces] == [(7, 40)]
 
 
 def test_where_no_cut_fits_what_was_seen_it_is_cut_straight() -> None:

@@ -43,7 +43,7 @@ def test_words_have_letters_that_are_no_digits() -> None:
         if len(letters) == 1:
             assert letters in LETTERS
         else:
-            clear = sum(letter in LETTERS or letter.lower() in LETTERS for letter in letters)
+            clear = sum(letter in LETTERS for letter in letters)
             assert clear >= words.LEAST_CLEAR * len(letters)
 
 
