@@ -53,7 +53,7 @@ NOT_SEEN = 0.05  # times the confidence of a region in doubt in which the line n
 NOT_ASKED = 0.5  # the same where there are too many to be asked
 BAR_HEIGHTS, BAR_GAP = (0.75, 1.25), 1.6  # of the height of the digit beside it, at most so far: a bar that is a 1
 BAR_STROKE, BAR_DEPTH = 0.5, 0.8  # of that digit's: how wide and deep it is, at least
-LEAST_OF_TWO, LEAST_OF_MORE = 0.2, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
+LEAST_OF_TWO, LEAST_OF_MORE = 0.15, 0.5  # confidence of each digit that a region is taken apart into, or it is a word
 WORD_GAP = 0.3  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
@@ -77,7 +77,8 @@ THICKEST = 0.4  # of a digit's longer side: a wider stroke is a blot
 BAR_LABEL, RING_LABEL = "1", "0"  # the digits that are but a bar, and a ring
 LYING = 1.2  # times as wide as high is none
 MANY_BARS = 5  # each alone, and half of all that a page seems to hold
-FEW = 3  # regions: in a picture of no more, a bar at the edge may be a digit tightly cut
+# Regions, and of the picture's height: where no more are so high, a bar at its edge may be a digit tightly cut.
+FEW, TIGHT = 3, 0.4
 
 # Of the page's longer side: digits in strokes wider than the closer look allows are at least as high.
 WIDE_HEIGHT = 0.12
@@ -548,7 +549,8 @@ def _judged(
             rough = _roughness(parts.ink, c.region)
             lying = c.label == bar and w > LYING * h
             # Where lines leave the picture, their ends are bars.
-            cut_off = c.label == bar and len(found) > FEW and _leaves(c.region, frame, turn)
+            tight = len(found) <= FEW and h >= TIGHT * frame[0]
+            cut_off = c.label == bar and not tight and _leaves(c.region, frame, turn)
             thick = c.stroke > THICKEST * max(w, h)
             if rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
