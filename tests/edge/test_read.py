@@ -555,6 +555,19 @@ def test_printed_words_beside_numbers_hold_no_digits(reader: DigitReader) -> Non
     assert "".join(reader.read(picture).text.replace("?", "").split()) == "".join(numbers)
 
 
+def test_a_printed_form_from_aslant_is_read_without_being_told_its_boxes(reader: DigitReader) -> None:
+    lines = reader.read(ROOT / "samples/pages/form.jpg").lines
+    assert {"4051738", "29406", "170326", "3"} <= {*lines}
+    assert len("".join(lines)) <= 19 + 2, "of its title and labels next to nothing is a digit"
+
+
+@pytest.mark.parametrize("height", [24, 160])
+def test_a_bar_at_the_edge_is_a_digit_only_where_it_fills_the_picture(height: int, reader: DigitReader) -> None:
+    picture = np.full((200, 240), 225, np.uint8)
+    cv2.rectangle(picture, (0, 100 - height // 2), (height // 8, 100 + height // 2), 45, cv2.FILLED)
+    assert reader.read(picture).text == ("1" if height > 100 else "")
+
+
 @pytest.mark.parametrize("text", ["K20475K", "2047KK"], ids=["between letters", "before a unit"])
 def test_digits_lower_than_the_letters_of_their_word_stay(text: str, reader: DigitReader) -> None:
     sheet = Sheet(240, 640)
