@@ -25,10 +25,8 @@ SIDE_BAND = 0.16  # of the box's side: width of the band in which it lies
 SIDE_PART = 0.4  # of the box's side: a piece of it is at least so long
 SEPARATOR = 0.85  # of the box's height: a line between two of its cells is at least so long
 
-MOST_LONE, MOST_PAIRS = (
-    200,
-    1 << 21,
-)  # outlines that are tried as boxes that nothing touches; where more is it is a texture
+MOST_LONE = 200  # components that are tried as boxes that nothing touches; and as many that hold nothing
+MOST_PAIRS = 1 << 21  # of components that may be boxes and such as may lie in them: where more are it is a texture
 CORNERS = 0.02  # of its outline's length: so far from its ink a side of such a box may run
 HELD = (0.25, 0.95)  # of its height: what is written in it
 EMPTY_WIDTH = 2.0  # times as wide as high: an empty one that is narrower may be a square 0,
@@ -66,12 +64,8 @@ def without_lone_boxes(depth: Image, floor: Image, smallest: float) -> Image:
         (full if held.any() else empty).append(k)
     full = [k for k in full[:MOST_LONE] if _is_lone_box(_outline(numbers, stats[k], k))]
     like = np.asarray(sizes[full], np.int32)
-    boxes = full + [
-        k
-        for k in empty
-        if (sizes.item(k, 0) >= EMPTY_WIDTH * sizes.item(k, 1) or _is_alike(sizes[k], like))
-        and _is_lone_box(_outline(numbers, stats[k], k))
-    ]
+    wide = [k for k in empty if sizes.item(k, 0) >= EMPTY_WIDTH * sizes.item(k, 1) or _is_alike(sizes[k], like)]
+    boxes = full + [k for k in wide[:MOST_LONE] if _is_lone_box(_outline(numbers, stats[k], k))]
     if not boxes:
         return depth
     plain = depth.copy()
