@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.page import floor_of, ink_of_page, mask_above
-from edge.segment import as_image
+from edge.segment import as_image, hull_of
 
 Image = NDArray[np.uint8]
 Integers = NDArray[np.int32]
@@ -46,11 +46,9 @@ def without_lone_boxes(depth: Image, floor: Image, smallest: float) -> Image:
     """
     mask = ink_of_page(depth, floor).mask
     _, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
-    numbers, stats = np.asarray(labels, np.int32), np.asarray(statistics)
+    numbers, stats = np.asarray(labels, np.int32), np.asarray(statistics, np.int32)
     sizes = stats[:, 2:4]
-    large = (sizes.min(axis=1) >= BOX_HEIGHTS * smallest) & (stats[:, 4] < BOX_FILL * sizes[:, 0] * sizes[:, 1])
-    large[0] = False
-    found = np.flatnonzero(large)
+    found = _large_and_open(stats, smallest)
     high = stats[1:][stats[1:, 3] >= smallest]
     if found.size * len(high) > MOST_PAIRS:
         return depth
@@ -62,10 +60,10 @@ def without_lone_boxes(depth: Image, floor: Image, smallest: float) -> Image:
         inside = (abs(middles - (x + w / 2, y + h / 2)) < (w / 2, h / 2)).all(axis=1)
         held = inside & (high[:, 3] >= HELD[0] * h) & (high[:, 3] <= HELD[1] * h)
         (full if held.any() else empty).append(k)
-    full = [k for k in full[:MOST_LONE] if _is_lone_box(_outline(numbers, stats[k], k))]
+    full = [k for k in full[:MOST_LONE] if _is_lone_box(_padded(numbers, stats[k], k))]
     like = np.asarray(sizes[full], np.int32)
     wide = [k for k in empty if sizes.item(k, 0) >= EMPTY_WIDTH * sizes.item(k, 1) or _is_alike(sizes[k], like)]
-    boxes = full + [k for k in wide[:MOST_LONE] if _is_lone_box(_outline(numbers, stats[k], k))]
+    boxes = full + [k for k in wide[:MOST_LONE] if _is_lone_box(_padded(numbers, stats[k], k))]
     if not boxes:
         return depth
     plain = depth.copy()
@@ -79,7 +77,13 @@ def without_lone_boxes(depth: Image, floor: Image, smallest: float) -> Image:
     return plain
 
 
-def _outline(numbers: Integers, stats: Integers, k: int) -> Image:
+def _large_and_open(stats: Integers, smallest: float) -> NDArray[np.int64]:
+    """Numbers of the components that may be boxes around a digit. stats: (n, 5), the first that of the paper."""
+    large = (stats[:, 2:4].min(axis=1) >= BOX_HEIGHTS * smallest) & (stats[:, 4] < BOX_FILL * stats[:, 2] * stats[:, 3])
+    return np.flatnonzero(large[1:]) + 1
+
+
+def _padded(numbers: Integers, stats: Integers, k: int) -> Image:
     """The pixels of a component as 1 among 0, with room around them."""
     x, y, w, h = stats[:4].tolist()
     own = (numbers[y : y + h, x : x + w] == k).view(np.uint8)
@@ -93,8 +97,8 @@ def _is_alike(size: Integers, others: Integers) -> bool:
 
 def _is_lone_box(own: Image) -> bool:
     """Whether a component, uint8 (h, w), is the four sides of a convex box and nothing else."""
-    outlines, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    hull = cv2.convexHull(outlines[0])
+    hull = hull_of(own)
+    assert hull is not None
     corners = cv2.approxPolyDP(hull, CORNERS * cv2.arcLength(hull, True), True)
     ink = cv2.countNonZero(own)
     if len(corners) != 4 or ink > BOX_FILL * cv2.contourArea(corners):
@@ -112,7 +116,7 @@ def _is_lone_box(own: Image) -> bool:
 
 
 def without_boxes(depth: Image, smallest: float) -> Image:
-    """The depth of a levelled page without boxes and rows of cells; digits may touch them, but not end in them."""
+    """The depth of a levelled page without boxes and rows of cells, of which the strokes that cross them stay."""
     # Looked for among the deep ink, where ruling does not join them, and among all, where they are fainter than digits.
     for only_deep in (True, False):
         floor = floor_of(depth)
@@ -141,11 +145,10 @@ def _runs(mask: Image, run: int, axis: int, link: int = LINK) -> tuple[NDArray[n
 def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     """Masks of the lying and the standing lines of boxes and rows of cells drawn around digits; None where none is."""
     _, labels, statistics, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_SPAGHETTI)
-    numbers, boxes = np.asarray(labels, np.int32), np.asarray(statistics)
+    numbers, boxes = np.asarray(labels, np.int32), np.asarray(statistics, np.int32)
     flat, upright = np.zeros_like(mask), np.zeros_like(mask)
     some = False
-    large = (boxes[:, 2:4].min(axis=1) >= BOX_HEIGHTS * smallest) & (boxes[:, 4] < BOX_FILL * boxes[:, 2] * boxes[:, 3])
-    for k in (np.flatnonzero(large[1:]) + 1).tolist():
+    for k in _large_and_open(boxes, smallest).tolist():
         x, y, w, h, _ = boxes[k].tolist()
         within = numbers[y : y + h, x : x + w]
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))

@@ -146,16 +146,16 @@ class _Crew:
         part = CHUNK_PART * self._taken
         seconds = min(max(part * self._seconds, CHUNK_SECONDS[0]), CHUNK_SECONDS[1])
         pictures = min(max(int(part), CHUNK_PICTURES[0]), CHUNK_PICTURES[1])
-        size = self._in(seconds, pictures)
+        size = self._pictures_in(seconds, pictures)
         shares = LAST_CHUNKS * len(self._workers)
         waiting = self._look_ahead(found, shares * size)
         if self._is_last:
-            size = min(size, max(len(self._ahead) // shares, self._in(LAST_SECONDS, pictures)))
+            size = min(size, max(len(self._ahead) // shares, self._pictures_in(LAST_SECONDS, pictures)))
         items = [self._ahead.popleft() for _ in range(min(size, len(self._ahead)))]
         self._taken += len(items)
         return items, bool(self._ahead) or not self._is_last, waiting and not self._ahead
 
-    def _in(self, seconds: float, most: int) -> int:
+    def _pictures_in(self, seconds: float, most: int) -> int:
         """How many pictures can be done in so much time, at least one."""
         return max(1, min(most, int(seconds / max(self._seconds, 1e-6))))
 

@@ -366,14 +366,23 @@ def _looked_at(
             whole = judge.candidate(joined([whole.region, *fallen]), whole.depth)
         found.append(_seen_as(whole, shares[0]))
     found = _without_signs(found, others) + others
-    written = _of_one_hand(bars, [c for c in found if c.label != bar])
-    in_words = _are_letters(unseen, boxes_of([c for c in found if c.confidence >= LEAST_SEEN and not c.refused]))
-    letters = boxes_of([c for c, is_letter in zip(unseen, in_words, strict=True) if is_letter])
-    # Other bars are what is left of lines, or an l.
-    thin = [c for c in bars if not any(c is w for w in written)]
-    thin = [replace(c, refused=True) for c in thin if are_beside(boxes_of([c])[0], letters, WORD_GAP).any()]
-    unseen = [replace(c, shares=c.shares * NOT_SEEN) if no else c for c, no in zip(unseen, in_words, strict=True)]
-    return found + unseen + written + thin
+    return found + _not_seen(unseen, bars, found, bar)
+
+
+def _not_seen(unseen: list[Candidate], bars: list[Candidate], seen: list[Candidate], bar: int) -> list[Candidate]:
+    """What the line network does not see: letters are hardly a digit. Of the bars on a page of lines those that are no
+    1 are left out, being what is left of these, unless they are the l of a word. bar: index of their label."""
+    are_letters = _are_letters(unseen, boxes_of([c for c in seen if c.confidence >= LEAST_SEEN and not c.refused]))
+    letters = boxes_of([c for c, is_letter in zip(unseen, are_letters, strict=True) if is_letter])
+    ones = _of_one_hand(bars, [c for c in seen if c.label != bar])
+    written = {id(c) for c in ones}
+    thin = [replace(c, refused=True) for c in bars if id(c) not in written and _is_beside(c, letters)]
+    hardly = [replace(c, shares=c.shares * NOT_SEEN) if no else c for c, no in zip(unseen, are_letters, strict=True)]
+    return hardly + ones + thin
+
+
+def _is_beside(c: Candidate, letters: Boxes) -> bool:
+    return bool(are_beside(boxes_of([c])[0], letters, WORD_GAP).any())
 
 
 def _are_letters(unseen: list[Candidate], digits: Boxes) -> list[bool]:

@@ -216,14 +216,13 @@ def _deepest(depth: Image, floor: Image, ink: Sequence[_Ink], lines: Sequence[Im
     """How deep a line is at each of its places, uint8 (h, w), at most; arguments as for `_erased`."""
     usual = np.zeros_like(depth)
     for axis in AXES:
-        cv2.add(
-            usual, _usual_along(depth, as_image(cv2.bitwise_and(ink[axis].thin, lines[axis])), lines[axis], axis), usual
-        )
+        cv2.add(usual, _usual_along(depth, ink[axis], lines[axis], axis), usual)
     return as_image(cv2.addWeighted(usual, DEEPER, enlarged(floor, PAPER_SCALE, depth.shape), DEEPER_ROOM, 0))
 
 
-def _usual_along(depth: Image, own: Image, line: Image, axis: int) -> Image:
-    """The usual depth of the ink of a line, `own`, around each place of the line along an axis; uint8 (h, w)."""
+def _usual_along(depth: Image, ink: _Ink, line: Image, axis: int) -> Image:
+    """The usual depth of the thin ink on lines along an axis around each of their places, uint8 (h, w)."""
+    own = cv2.bitwise_and(ink.thin, line)
     along = _along(2 * USUAL_REACH + 1, axis)
     total = cv2.boxFilter(cv2.bitwise_and(depth, own), cv2.CV_16U, along, normalize=False)
     share = cv2.boxFilter(own, cv2.CV_16U, along, normalize=False)

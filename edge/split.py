@@ -93,7 +93,7 @@ def split_as(
 
     spans: where each digit begins and ends, in pixels from the region's left side, about. judge: what candidates are.
     name: what one of them is as the digit of that number, and how likely. straight: it is cut straight between the
-    spans, a fifth of the work; it is where no other cuts fit them, too.
+    spans without a look at other ways, as it is where none fits them.
     """
     height, width = region.mask.shape
     if not straight:

@@ -1,8 +1,8 @@
 """Lines of writing as the line network sees them: drawn anew for each round, with the truth of every column.
 
-Digits of MNIST's training half, in other hands and pens, in a row: apart, near, touching, one under another's bar.
-With them what stands on real pages beside them: ruling, squares, cells, frames, words, symbols, the lines above and
-below, dirt. None of it shares code or data with the pages of `train/scenes.py`, which only measure.
+Digits of MNIST's training half, in other hands and pens, and some in print, in a row: apart, near, touching, one under
+another's bar. With them what stands on real pages beside them: ruling, squares, cells, frames, words, symbols, the
+lines above and below, dirt. None of it shares code or data with the pages of `train/scenes.py`, which only measure.
 """
 
 from collections.abc import Sequence
@@ -290,7 +290,7 @@ class _Line:
             np.maximum(view, mask[y0 - top : y1 - top, x0 - left : x1 - left], out=view)
 
     def _words(self, x: float) -> None:
-        """Writes words and nothing else, mostly in one hand and size."""
+        """Writes words and nothing else, all of them large or none."""
         rng = self.rng
         large = rng.random() < LARGE_ALONE_PART
         for _ in range(int(rng.integers(1, MOST_WORDS, endpoint=True))):

@@ -135,8 +135,7 @@ def _text(rng: np.random.Generator) -> str:
 def _word(text: str, font: _Font, rng: np.random.Generator | None) -> Word | None:
     """A text drawn, its letters in their places or, with `rng`, sometimes farther apart; None where it cannot be."""
     tracking = rng.uniform(*TRACKING) * font.size if rng is not None and rng.random() < TRACKED_PART else 0.0
-    drawn, capital = font.draw(text, tracking), font.draw("H", 0)
-    low = font.draw("x", 0)
+    drawn, capital, low = font.draw(text, tracking), _height(font, "H"), _height(font, "x")
     if drawn is None or capital is None or low is None:
         return None
     # Most letters of a word in small ones are as high as an x.
@@ -146,7 +145,14 @@ def _word(text: str, font: _Font, rng: np.random.Generator | None) -> Word | Non
         wider = int(rng.integers(*BOLD, endpoint=True))
         bold = cv2.dilate(cv2.copyMakeBorder(ink, *4 * (wider,), cv2.BORDER_CONSTANT), _pen(wider))
         ink, foot = _cut(np.asarray(bold, np.uint8), foot + wider) or drawn
-    return Word(ink, foot, capital[1], capital[1] if tall else low[1])
+    return Word(ink, foot, capital, capital if tall else low)
+
+
+@cache
+def _height(font: _Font, letter: str) -> int | None:
+    """Of a letter above its line, in pixels; None where it is missing."""
+    drawn = font.draw(letter, 0)
+    return None if drawn is None else drawn[1]
 
 
 def _pen(width: int) -> Image:
