@@ -8,6 +8,7 @@ from train import line_images
 from train.data import DataError
 from train.fonts import font_files
 from train.signs import FORMS, MARKS, SIGN_SIZE, drawn_sign
+from train.words import printed_digits
 
 SEED = 4
 TIMES = 12  # each sign is drawn
@@ -41,12 +42,13 @@ def test_lines_hold_ink_outside_their_digits_where_they_hold_signs(mnist, monkey
     data = load()
     for part in ("WORD", "ONLY_WORDS", "SYMBOL", "NEIGHBOUR", "RULED", "SQUARED", "CELLS", "FRAME", "SCRIBBLE", "RING"):
         monkeypatch.setattr(line_images, f"{part}_PART", 0.0)
+    stock = line_images._Stock(data.train_images, data.train_labels, [], [], printed_digits("train"))
     outside = {}
     for signs in (0.0, 1.0):
         monkeypatch.setattr(line_images, "SIGNS_PART", signs)
         count = 0
         for k in range(40):
-            line = line_images._Line(np.random.default_rng(k), data.train_images, data.train_labels, [])
+            line = line_images._Line(np.random.default_rng(k), stock)
             _, placed = line.drawn()
             left = line.ink.copy()
             for digit in placed:
