@@ -41,6 +41,7 @@ GROUND_PLAIN = 16  # of 255: what usually strays by more is no sheet of paper wi
 GROUND_CELLS = 12  # pixels of the coarse copy: a smaller patch of colour is no ground to write on
 GROUND_INK, GROUND_WRITTEN = 45, 3  # of 255, and pixels of that copy: so much of the ink on it stands out by its grey
 COLOUR_GAIN = 1.5  # a colour channel is looked at where ink is deeper in it by this than in grey
+EDGE_REACH = 2  # pixels around ink: its soft edge is no paper
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,3 +310,11 @@ def _part(image: Image, share: Image) -> Image:
 
 def _inverse(grey: Image) -> Image:
     return as_image(cv2.bitwise_not(grey))
+
+
+def with_soft_edge(ink: Image) -> Image:
+    """A mask of ink, uint8 (h, w), with what around it is no paper either."""
+    return as_image(cv2.dilate(ink, _EDGE))
+
+
+_EDGE = np.ones((2 * EDGE_REACH + 1, 2 * EDGE_REACH + 1), np.uint8)

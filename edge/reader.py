@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from edge.classifier import Classifier, Probabilities, describe
 from edge.decode import Page, decode, decode_page, page_of
 from edge.errors import UsageError
+from edge.judge import Judge
 from edge.line_network import DIGITS, LineNetwork
 from edge.preprocess import single_glyph
 from edge.reading import Reading
-from edge.recognize import Judge, read_at_a_glance, read_page
+from edge.recognize import read_at_a_glance, read_page
 
 if TYPE_CHECKING:
     from edge.fields import Form

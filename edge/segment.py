@@ -361,6 +361,17 @@ def hull_of(ink: Image) -> NDArray[np.int32] | None:
     return np.asarray(cv2.convexHull(np.concatenate(outlines)), np.int32) if outlines else None
 
 
+def ink_within(region: Region) -> Image:
+    """A region's mask without the soft edge of its ink: 0 or 255."""
+    return np.asarray(cv2.threshold(region.mask, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def corners_of(region: Region) -> NDArray[np.int64]:
+    """Those of the hull of a region's ink, (n, 2), in the pixels that the region is in."""
+    hull = cv2.convexHull(cv2.findNonZero(ink_within(region)))
+    return np.asarray(hull.reshape(-1, 2) + np.array([region.x, region.y]), np.int64)
+
+
 def stroke_width(mask: Image) -> float:
     """Mean width of the strokes of a binary mask, in pixels; 0 for no ink.
 

@@ -13,8 +13,9 @@ from edge import decode as decoding
 from edge.bench import SIZES, TEXT, _draw
 from edge.decode import GLANCE_SIDE, LEAST_GLANCE, Page, decode_page, page_of
 from edge.fields import Form, FormField
+from edge.judge import Judge
 from edge.reading import Reading
-from edge.recognize import CLEAR_AT_GLANCE, Judge, read_at_a_glance
+from edge.recognize import CLEAR_AT_GLANCE, read_at_a_glance
 from tests.edge.sheets import Sheet, check_boxes
 
 PAPER, INK = (200, 220, 230), (120, 40, 30)
@@ -181,7 +182,7 @@ def naming(label: str, *confidences: float) -> Judge:
 
 @pytest.fixture
 def not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recognize, "_settled", lambda found, *_: found)
+    monkeypatch.setattr(recognize, "settled", lambda found, *_: found)
 
 
 @pytest.mark.usefixtures("not_looked_at_again")

@@ -314,7 +314,7 @@ def test_on_a_tilted_page_without_lines_nobody_looks_again_at_what_is_sure(
     reader: DigitReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    monkeypatch.setattr("edge.recognize.look_again", lambda doubts, *_: asked.append(len(doubts)) or [])
+    monkeypatch.setattr("edge.doubt.look_again", lambda doubts, *_: asked.append(len(doubts)) or [])
     sheet = letter("2047", "8336", tilt=8.0)
     check_reading(reader, sheet)
     assert asked == []

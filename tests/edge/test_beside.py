@@ -3,7 +3,8 @@
 import numpy as np
 
 from edge.candidate import Candidate, boxes_of
-from edge.recognize import SURE_IN_CLUTTER, _are_letters, _of_sure_numbers
+from edge.doubt import _are_letters
+from edge.refusal import SURE_IN_CLUTTER, _of_sure_numbers
 from edge.segment import Region
 
 THRESHOLD = 0.4
