@@ -1,6 +1,6 @@
 """Take boxes drawn around digits out of a page's ink: those nothing touches, seen from aslant too, and upright ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -52,13 +52,13 @@ def without_lone_boxes(depth: Image, floor: Image, smallest: float) -> Image:
     high = stats[1:][stats[1:, 3] >= smallest]
     if found.size * len(high) > MOST_PAIRS:
         return depth
-    middles = high[:, :2] + high[:, 2:4] / 2
+    across, down, heights = high[:, 0] + high[:, 2] / 2, high[:, 1] + high[:, 3] / 2, high[:, 3]
     full: list[int] = []
     empty: list[int] = []
     for k in found.tolist():
         x, y, w, h, _ = stats[k].tolist()
-        inside = (abs(middles - (x + w / 2, y + h / 2)) < (w / 2, h / 2)).all(axis=1)
-        held = inside & (high[:, 3] >= HELD[0] * h) & (high[:, 3] <= HELD[1] * h)
+        held = (heights >= HELD[0] * h) & (heights <= HELD[1] * h)
+        held &= (abs(across - x - w / 2) < w / 2) & (abs(down - y - h / 2) < h / 2)
         (full if held.any() else empty).append(k)
     full = [k for k in full[:MOST_LONE] if _is_lone_box(_padded(numbers, stats[k], k))]
     like = np.asarray(sizes[full], np.int32)
@@ -152,8 +152,8 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
         x, y, w, h, _ = boxes[k].tolist()
         within = numbers[y : y + h, x : x + w]
         bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
-        edges = within[: bands[0]], within[-bands[0] :], within[:, : bands[1]].T, within[:, -bands[1] :].T
-        if not _are_sides(edges, k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
+        edges = within[: bands[0]], within[-bands[0] :], within[:, : bands[1]], within[:, -bands[1] :]
+        if not _are_sides(zip(edges, (0, 0, 1, 1), strict=True), k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
             continue
         if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
             continue  # nothing in it: a square 0
@@ -173,14 +173,15 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     return (flat, upright) if some else None
 
 
-def _are_sides(edges: Sequence[Integers], own: int, least: float) -> bool:
+def _are_sides(edges: Iterable[tuple[Integers, int]], own: int, least: float) -> bool:
     """Whether a component runs along all these edges of its box; along one it may cover no more than `least`.
 
-    edges: int32 (h, w), the component of each pixel there. own: the component's number.
+    edges: int32 (h, w), the component of each pixel there, and the axis across. own: the component's number.
     """
     one_short = False
-    for edge in edges:
-        cover = np.count_nonzero((edge == own).any(axis=0)) / edge.shape[1]
+    for edge, across in edges:
+        along = cv2.reduce((edge == own).view(np.uint8), across, cv2.REDUCE_MAX)
+        cover = cv2.countNonZero(along) / edge.shape[1 - across]
         if cover < least or (one_short and cover < SIDE_COVER):
             return False
         one_short |= cover < SIDE_COVER
@@ -190,7 +191,7 @@ def _are_sides(edges: Sequence[Integers], own: int, least: float) -> bool:
 def _without_crossings(mask: Image, lines: Image, axis: int) -> Image:
     """The pixels of lines along an axis, a little wider, that no stroke runs through."""
     ink = as_image(cv2.bitwise_and(mask, lines))
-    along = max(1, int(np.count_nonzero(ink.any(axis=axis))))
+    along = max(1, cv2.countNonZero(cv2.reduce(ink, axis, cv2.REDUCE_MAX)))
     thick = round(cv2.countNonZero(ink) / along / max(1, _count(ink, axis)))
     through = thick + 4
     kernel = np.ones((through, 1) if axis == 0 else (1, through), np.uint8)

@@ -33,7 +33,7 @@ WORD_GAP = 0.3  # heights between two letters of a word, at most
 SAME_HEIGHT = 0.75  # of a digit's height: a piece of it is lower than that
 
 MOST_LOOKED_AT = 400  # regions on a page: where more are in doubt it is a texture, and would take a second
-MOST_TAKEN_APART = 150  # digits of a page are cut out in the best of some ways, the others straight
+MOST_TAKEN_APART = 100  # digits of a page are cut out in the best of some ways, the others straight
 MOST_JUDGED = 500  # pieces on a page: more is a texture, and would take seconds
 
 LEAST_PIECE = 0.15  # confidence of each digit that a region beside a sure digit is split into, at least

@@ -151,10 +151,12 @@ def decoded(scores: Floats, boxes: Floats, least: float = LEAST_PRESENCE) -> lis
         likely = presence.item(column)
         if likely < least:
             break
+        if any(abs(at - column) <= NEAREST for at, _ in found):
+            continue
         middle = (column + 0.5) * COLUMN
         left, right, top, bottom = (boxes[column] * DIGIT_HEIGHT).tolist()
         near = shares[max(0, column - 1) : column + 2, :DIGITS].sum(axis=0)
         digit = Found(near * np.float32(likely / near.sum()), middle - left, top, middle + right, bottom)
-        if not any(abs(at - column) <= NEAREST or in_one_place(digit, other) for at, other in found):
+        if not any(in_one_place(digit, other) for _, other in found):
             found.append((column, digit))
     return sorted((digit for _, digit in found), key=lambda digit: digit.middle)

@@ -103,7 +103,7 @@ def find_parts(ink: PageInk, smallest: float, *, outlined: bool = False) -> Part
     wanted &= areas > MIN_FILL * boxes[:, 2] * boxes[:, 3]
     numbers = np.flatnonzero(wanted)
     if numbers.size > MAX_REGIONS:
-        numbers = numbers[np.argsort(-areas[numbers])[:MAX_REGIONS]]
+        numbers = np.sort(numbers[np.argsort(-areas[numbers])[:MAX_REGIONS]])
     if not numbers.size:
         return None
     components = components.chosen(numbers)

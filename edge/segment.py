@@ -368,7 +368,8 @@ def ink_within(region: Region) -> Image:
 
 def corners_of(region: Region) -> NDArray[np.int64]:
     """Those of the hull of a region's ink, (n, 2), in the pixels that the region is in."""
-    hull = cv2.convexHull(cv2.findNonZero(ink_within(region)))
+    hull = hull_of(ink_within(region))
+    assert hull is not None
     return np.asarray(hull.reshape(-1, 2) + np.array([region.x, region.y]), np.int64)
 
 

@@ -40,15 +40,17 @@ def _line_below(mask: Image, smallest: float) -> Image | None:
     """The line along the lower side of a component, uint8 (h, w); None where there is none."""
     ink = mask > 0
     height, width = ink.shape
-    columns = np.flatnonzero(ink.any(axis=0))
+    # Each column from its foot upwards, and paper above it: searched along memory, many times as fast as across.
+    upwards = np.zeros((width, height + 1), np.bool_)
+    upwards[:, :height] = ink[::-1].T
+    first = upwards.argmax(axis=1)
+    columns = np.flatnonzero(upwards[np.arange(width), first])
     if columns.size < WHOLE * width:
         return None
-    upwards = ink[::-1, columns]
-    lowest = height - 1 - upwards.argmax(axis=0)
+    first = first[columns]
+    lowest = height - 1 - first
     # From there upwards, the first paper: how thick the stroke is.
-    below = np.arange(height)[:, None] < (height - 1 - lowest)
-    clear = ~upwards & ~below
-    thick = np.where(clear.any(axis=0), clear.argmax(axis=0), height) - (height - 1 - lowest)
+    thick = (upwards[columns, :-1] > upwards[columns, 1:]).argmax(axis=1) + 1 - first
     usual = float(np.median(thick))
     if usual > THICKEST * height or np.count_nonzero(thick <= ALONE_THICK * usual) < ALONE * columns.size:
         return None
