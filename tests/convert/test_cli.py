@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from convert.cli import main
+
 ROOT = Path(__file__).parents[2]
 HELP_LIMIT = 2.0  # seconds on a busy machine; TensorFlow alone takes longer
 
@@ -50,12 +52,13 @@ def test_a_conversion_says_its_own_lines_only(h5_file: Path, npz: Path, tmp_path
     assert again.files["int8"].read_bytes() == (tmp_path / "best_model-int8.tflite").read_bytes()
 
 
-def test_a_range_with_a_dash_in_front_can_be_written(keras_file: Path, npz: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [("--input-range", "-1-1"), ("--input-range=-1-1",)])
+def test_a_range_with_a_dash_in_front_can_be_written(
+    given: tuple[str, ...], keras_file: Path, npz: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = (keras_file, "--data", npz, "--out", tmp_path, "--variants", "float32", "--name", "mine")
-    for given in (("--input-range", "-1-1"), ("--input-range=-1-1",)):
-        answer = run(*arguments, *given)
-        assert answer.returncode == 0, answer.stderr
-        assert "input range -1-1, as asked" in answer.stdout
+    assert main([*map(str, arguments), *given]) == 0
+    assert "input range -1-1, as asked" in capsys.readouterr().out
     assert (tmp_path / "mine-float32.tflite").exists()
 
 
@@ -65,8 +68,7 @@ def test_labels_come_from_a_file(keras_file: Path, npz: Path, tmp_path: Path) ->
     names = [f"digit {k}" for k in range(10)]
     (tmp_path / "names.txt").write_text("\n".join(names) + "\n")
     arguments = ("--data", npz, "--out", tmp_path, "--labels", tmp_path / "names.txt", "--variants", "int8")
-    answer = run(keras_file, *arguments)
-    assert answer.returncode == 0, answer.stderr
+    assert main([str(keras_file), *map(str, arguments)]) == 0
     assert read(tmp_path / "digits-int8.tflite").labels == tuple(names)
 
 

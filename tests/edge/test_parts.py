@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.page import ink_of_page
-from edge.parts import Parts, find_parts
+from edge.parts import MAX_REGIONS, Parts, find_parts
 from tests.edge.sheets import Sheet, overlap
 
 SMALLEST = 12.0  # pixels
@@ -127,3 +127,16 @@ def test_the_regions_of_a_texture_are_bounded_in_number() -> None:
     mask = (rng.random((900, 1200)) > 0.93).astype(np.uint8) * 255
     parts = find_parts(replace(ink_of_page(mask), mask=mask), 2.0)
     assert parts is None or len(parts.members) <= 1000
+
+
+def test_of_too_many_regions_the_largest_stay_and_neighbours_stay_neighbours() -> None:
+    sheet = Sheet(1200, 1600)
+    high = np.random.default_rng(3).choice([10, 14], (40, 30))
+    for row, heights in enumerate(high):
+        for column, height in enumerate(heights):
+            sheet.line(20 + 52 * column, 20 + 29 * row, 20 + 52 * column, 20 + 29 * row + height, 3)
+    parts = parts_of(sheet)
+    assert parts is not None and len(parts.members) == MAX_REGIONS < high.size
+    assert np.count_nonzero(parts.boxes[:, 3] > 16) == np.count_nonzero(high == 14)
+    rows = (parts.boxes[:, 1] - 10) // 29
+    assert (np.diff(rows) >= 0).all(), "one line of the page after the other"
