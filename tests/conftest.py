@@ -1,7 +1,7 @@
 """What all tests share.
 
-`make test` runs them in two processes (pytest-xdist): those that train, convert and install for minutes, beside all
-others. These come first where both want a core: some of them count seconds.
+`make test` runs them in two processes (pytest-xdist): those that train and convert for minutes, beside all others.
+These come first where both want a core: some of them count seconds.
 """
 
 import os
@@ -13,16 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SKIPS_FAIL = os.environ.get("CI") == "true"
-UNHURRIED = tuple(
-    f"tests/{name}"
-    for name in (
-        "train/",
-        "convert/",
-        "packaging/test_install.py",
-        "packaging/test_left_out.py",
-        "packaging/test_requirements.py",
-    )
-)
+UNHURRIED = ("tests/train/", "tests/convert/")  # as long as all the others
 NICENESS = 10  # of their process
 
 

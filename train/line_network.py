@@ -141,6 +141,8 @@ def train(
     resume: goes on after the last epoch of a stopped run of the same profile and seed. start: a network of this kind to
     go on from, instead of from nothing. Raises train.data.DataError.
     """
+    if start is not None:
+        _check_exists(start)  # before the seconds that TensorFlow takes
     tensorflow()
     import keras
 
@@ -208,12 +210,16 @@ def average(paths: Sequence[Path], out: Path) -> None:
     save(model, out / MODEL_NAME)
 
 
+def _check_exists(path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"{path}: no such network; make one with 'python -m train.line_network'")
+
+
 def _network_in(path: Path) -> Any:
     """The network in a file. Raises DataError."""
     import keras
 
-    if not path.is_file():
-        raise DataError(f"{path}: no such network; make one with 'python -m train.line_network'")
+    _check_exists(path)
     model = line_network()
     try:
         model.set_weights(keras.models.load_model(path, compile=False).get_weights())
