@@ -1,5 +1,4 @@
-"""Settle what is in doubt: regions whose glyph is not sure are read in their line, and taken apart where they hold more
-than one digit."""
+"""Settle what is in doubt: read it again in its line, and take apart what holds more than one digit."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -57,14 +56,14 @@ def settled(
     open_ones = [c for c in found if not c.refused]
     if network is None:
         return _split(open_ones, judge.candidate) + refused
-    settled = _looked_at(
+    looked_at = _looked_at(
         open_ones,
         judge,
         lambda doubts, sure: look_again(doubts, sure, written, turn, network),
         [judge.labels.index(str(value)) for value in range(DIGITS)],
         ruled,
     )
-    return settled + refused
+    return looked_at + refused
 
 
 def _looked_at(
