@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -113,6 +114,15 @@ class Page:
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector: str) -> list[str]:
+        """What the elements say; asked for again where the page draws them anew meanwhile."""
+        end = time.monotonic() + DEADLINE
+        while True:
+            try:
+                return [element.text for element in self.all(selector)]
+            except StaleElementReferenceException:
+                assert time.monotonic() < end, f"in {DEADLINE:g} s {selector} does not stay"
 
     def text(self, name: str) -> str:
         return self.script("return document.getElementById(arguments[0])?.innerText ?? ''", name)

@@ -123,7 +123,7 @@ def test_a_refused_and_an_unsure_digit_look_different(page: DevicePage) -> None:
     page.open()
     boxes = page.until(lambda: page.all(".digit-box"), "boxes")
     assert [box.get_attribute("class").split()[1:] for box in boxes] == [["unsure"], ["refused"], []]
-    assert [tag.text for tag in page.all(".digits-layer .tag")][:2] == ["4 60", "? 30"]
+    assert page.texts(".digits-layer .tag")[:2] == ["4 60", "? 30"]
 
 
 def test_a_picture_that_stays_the_same_says_how_old_it_is(page: DevicePage) -> None:
@@ -272,16 +272,16 @@ def test_a_misread_digit_is_corrected(page: DevicePage) -> None:
     page.open_live()
     page.until(lambda: len(page.all("#history button")) == 2, "the list")
     page.all("#history button")[1].click()
-    assert [tile.text for tile in page.all(".tile b")] == list("41873")
+    assert page.texts(".tile b") == list("41873")
     field = page.driver.switch_to.active_element
     field.send_keys(Keys.END, Keys.BACKSPACE, "8")
-    assert [tile.text for tile in page.all(".tile.changed")] == ["8\nread 3"]
+    assert page.texts(".tile.changed") == ["8\nread 3"]
     field.send_keys(Keys.ENTER)
     sent = page.until(lambda: page.device.asked("POST", "/api/correct"), "a correction is sent")[0]
     assert sent.json == {"sequence": 1, "field": None, "text": "41878"}
     page.until(lambda: not page.id("correct").is_displayed(), "the dialog closes")
     assert "Thank you" in page.text("announce")
-    page.until(lambda: [said.text for said in page.all("#history .corrected")] == ["corrected: 41878"], "the mark")
+    page.until(lambda: page.texts("#history .corrected") == ["corrected: 41878"], "the mark")
     assert len(page.all("#history button")) == 2
 
 

@@ -147,7 +147,7 @@ def test_a_corrected_digit_goes_where_training_finds_it(page: SitePage) -> None:
     page.until(lambda: not page.id("correct").is_displayed(), "it is taken")
     assert (page.daemon.state / "corrections" / "8" / f"{record['id']}-06.png").is_file()
     assert page.daemon.store.corrections(record["sequence"])
-    page.until(lambda: [said.text for said in page.all("#history .corrected")] == ["corrected: 5550108"], "the mark")
+    page.until(lambda: page.texts("#history .corrected") == ["corrected: 5550108"], "the mark")
 
 
 def test_a_picture_that_is_chosen_is_read(page: SitePage, tmp_path: Path) -> None:
