@@ -1,6 +1,6 @@
 """Take boxes drawn around digits out of a page's ink: those nothing touches, seen from aslant too, and upright ones."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -151,19 +151,19 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     for k in _large_and_open(boxes, smallest).tolist():
         x, y, w, h, _ = boxes[k].tolist()
         within = numbers[y : y + h, x : x + w]
-        bands = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
-        edges = within[: bands[0]], within[-bands[0] :], within[:, : bands[1]], within[:, -bands[1] :]
-        if not _are_sides(zip(edges, (0, 0, 1, 1), strict=True), k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
+        low, wide = max(3, round(SIDE_BAND * h)), max(3, round(SIDE_BAND * min(w, h)))
+        sides = (within[:low], 0), (within[-low:], 0), (within[:, :wide], 1), (within[:, -wide:], 1)
+        if not _are_sides(sides, k, SIDE_COVER if w < ROW * h else SIDE_LEFT):
             continue
-        if not mask[y + bands[0] : y + h - bands[0], x + bands[1] : x + w - bands[1]].any():
+        if not mask[y + low : y + h - low, x + wide : x + w - wide].any():
             continue  # nothing in it: a square 0
         own = as_image((within == k).view(np.uint8) * 255)
         link = min(LINK, max(3, h // BOX_LINK | 1))
         across, stats = _runs(own, max(5, min(w, 2 * h) // 4), 0, link)
-        at_edge = (stats[:, 1] + stats[:, 3] <= 2 * bands[0]) | (stats[:, 1] >= h - 2 * bands[0])
-        lying = at_edge & (stats[:, 2] >= SIDE_PART * min(w, h)) & (stats[:, 3] <= 2 * bands[0])
+        at_edge = (stats[:, 1] + stats[:, 3] <= 2 * low) | (stats[:, 1] >= h - 2 * low)
+        lying = at_edge & (stats[:, 2] >= SIDE_PART * min(w, h)) & (stats[:, 3] <= 2 * low)
         down, stats = _runs(own, max(5, h // 3), 1, link)
-        standing = (stats[:, 3] >= SEPARATOR * h) & (stats[:, 2] <= 2 * bands[1])
+        standing = (stats[:, 3] >= SEPARATOR * h) & (stats[:, 2] <= 2 * wide)
         lying[0] = standing[0] = False
         if not lying.any() or not standing.any():
             continue
@@ -173,7 +173,7 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
     return (flat, upright) if some else None
 
 
-def _are_sides(edges: Iterable[tuple[Integers, int]], own: int, least: float) -> bool:
+def _are_sides(edges: Sequence[tuple[Integers, int]], own: int, least: float) -> bool:
     """Whether a component runs along all these edges of its box; along one it may cover no more than `least`.
 
     edges: int32 (h, w), the component of each pixel there, and the axis across. own: the component's number.

@@ -1,4 +1,4 @@
-"""Names regions: what each looks like to the classifier, and how sure it is."""
+"""Name regions: which digit each looks like, how sure that is, and where it stands in the original picture."""
 
 import math
 from collections.abc import Callable, Sequence

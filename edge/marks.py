@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.components import pixels_of
-from edge.segment import Region, as_image, hull_of, mean_within
+from edge.segment import Region, as_image, hull_of, ink_within, mean_within
 
 Image = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
@@ -81,8 +81,7 @@ def raised(boxes: Floats, rings: Bools) -> Bools:
 
 def is_empty_box(mask: Image) -> bool:
     """Whether what looks like a 0 has straight sides and sharp corners: a box to tick. mask: uint8 (h, w), its ink."""
-    ink = cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1]
-    hull = hull_of(as_image(ink))
+    hull = hull_of(ink_within(mask))
     if hull is None:
         return False
     _, (width, height), _ = cv2.minAreaRect(hull)

@@ -7,7 +7,7 @@ mass lies in the middle (LeCun, Cortes, Burges: the MNIST database).
 import cv2
 import numpy as np
 
-from edge.segment import FRAME_SIDE, Image, Region, find_digit, stroke_width
+from edge.segment import FRAME_SIDE, Image, Region, find_digit, ink_within, stroke_width
 
 __all__ = ["FRAME_SIDE", "GLYPH_SIZE", "PREPROCESSING_VERSION", "is_glyph", "single_glyph", "to_glyph"]
 
@@ -88,7 +88,7 @@ def glyph_and_stroke(region: Region) -> tuple[Image, float]:
 
 def _trimmed(mask: Image) -> tuple[Image, Image]:
     """The part of a mask that holds ink, all of it where none does; and where there is ink in it, 255, else 0."""
-    binary = np.asarray(cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    binary = ink_within(mask)
     x, y, width, height = cv2.boundingRect(binary)
     if width == 0:
         return mask, binary

@@ -22,7 +22,7 @@ from edge.reading import Digit
 from edge.refusal import apart_from_outlines, on_paper, without_faint, without_lines, without_surroundings
 from edge.rules import angle_of_rules, levelled, without_rules
 from edge.segment import as_image, median_level
-from edge.wide import WIDE_HEIGHT, WIDE_STROKE, with_wide
+from edge.wide import with_wide
 from edge.words import without_words
 
 Image = NDArray[np.uint8]
@@ -36,6 +36,10 @@ CLEAR_AT_GLANCE = 0.5  # confidence of a digit, at least: the same
 
 NOISY = 30  # of 255: paper that reaches so deep is noise. Where no stroke can be told in it, the page is looked at
 NOISE_BLUR = 1.2  # again with so much blur: pixels, standard deviation
+
+# Of the page's longer side: digits in strokes wider than the closer look allows are at least as high.
+WIDE_HEIGHT = 0.12
+WIDE_STROKE = 0.007  # and the strokes so wide
 
 LEVEL_ENOUGH = 3.0  # degrees: a page tilted by less is read as it is
 LEAST_TILTED = 3  # regions tell a page's tilt

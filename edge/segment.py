@@ -270,7 +270,7 @@ def _fades_like_a_shadow(grey: Image, ink: Image) -> bool:
         return False
     grey, ink = _fit(grey, EDGE_SIDE), _fit(ink, EDGE_SIDE)
     smooth = cv2.GaussianBlur(grey, (0, 0), max(grey.shape) / EDGE_BLUR)
-    mask = as_image(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
+    mask = ink_within(ink)
     whole = as_image(cv2.medianBlur(mask, 5))
     mask = whole if whole.any() else mask
     kernel = np.ones((3, 3), np.uint8)
@@ -287,7 +287,7 @@ def _fades_like_a_shadow(grey: Image, ink: Image) -> bool:
 
 def _without_rules(ink: Image) -> Image:
     """The ink without straight lines that run from edge to edge and are thinner than the pen: ruling, cell borders."""
-    mask = as_image(cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1])
+    mask = ink_within(ink)
     rules = None
     for axis in (0, 1):
         length = mask.shape[1 - axis]
@@ -361,14 +361,14 @@ def hull_of(ink: Image) -> NDArray[np.int32] | None:
     return np.asarray(cv2.convexHull(np.concatenate(outlines)), np.int32) if outlines else None
 
 
-def ink_within(region: Region) -> Image:
-    """A region's mask without the soft edge of its ink: 0 or 255."""
-    return np.asarray(cv2.threshold(region.mask, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+def ink_within(mask: Image) -> Image:
+    """A mask without the soft edge of its ink: 255 where there is ink, else 0."""
+    return as_image(cv2.threshold(mask, 127, 255, cv2.THRESH_BINARY)[1])
 
 
 def corners_of(region: Region) -> NDArray[np.int64]:
     """Those of the hull of a region's ink, (n, 2), in the pixels that the region is in."""
-    hull = hull_of(ink_within(region))
+    hull = hull_of(ink_within(region.mask))
     assert hull is not None
     return np.asarray(hull.reshape(-1, 2) + np.array([region.x, region.y]), np.int64)
 
@@ -390,7 +390,7 @@ def stroke_width(mask: Image) -> float:
 def _digit_components(ink: Image) -> tuple[int, int, int, int, Image] | None:
     """Box x, y, width, height and ink of the main stroke with the pieces that belong to it."""
     height, width = ink.shape
-    _, mask = cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)
+    mask = ink_within(ink)
     count, found, statistics, centroids = cv2.connectedComponentsWithStats(mask, connectivity=8)
     labels, stats = np.asarray(found, np.int32), np.asarray(statistics, np.int32)
     if count < 2:

@@ -1,4 +1,4 @@
-"""Digits drawn in strokes so wide that the closer look took them for paper."""
+"""Put digits drawn in strokes so wide that the closer look took them for paper among what it found."""
 
 import cv2
 import numpy as np
@@ -9,9 +9,6 @@ from edge.segment import Region, ink_within
 
 Image = NDArray[np.uint8]
 
-# Of the page's longer side: digits in strokes wider than the closer look allows are at least as high.
-WIDE_HEIGHT = 0.12
-WIDE_STROKE = 0.007  # and the strokes so wide
 WIDE_SURE = 0.9  # confidence that makes a digit of such a stroke
 WRITTEN = 0.25  # of its height: lower digits within are written in a shadow, higher ones are its pieces
 WIDE_SAME = 0.7  # of its box: something as large was found by the closer look already; less is a piece of it
@@ -52,8 +49,8 @@ def _lies_on(region: Region, other: Region) -> bool:
     bottom = min(region.y + region.height, other.y + other.height)
     if right <= left or bottom <= top:
         return False
-    own, theirs = (ink_within(r)[top - r.y : bottom - r.y, left - r.x : right - r.x] for r in (region, other))
-    return 2 * cv2.countNonZero(cv2.bitwise_and(own, theirs)) > cv2.countNonZero(ink_within(region))
+    own, theirs = (ink_within(r.mask)[top - r.y : bottom - r.y, left - r.x : right - r.x] for r in (region, other))
+    return 2 * cv2.countNonZero(cv2.bitwise_and(own, theirs)) > cv2.countNonZero(ink_within(region.mask))
 
 
 def _share(region: Region, other: Region) -> float:

@@ -142,7 +142,7 @@ def train(
     go on from, instead of from nothing. Raises train.data.DataError.
     """
     if start is not None:
-        _check_exists(start)  # before the seconds that TensorFlow takes
+        _check_exists(start)
     tensorflow()
     import keras
 
@@ -200,6 +200,8 @@ def average(paths: Sequence[Path], out: Path) -> None:
 
     After Izmailov et al., "Averaging Weights Leads to Wider Optima and Better Generalization", 2018.
     """
+    for path in paths:
+        _check_exists(path)
     tensorflow()
     from train.model import save
 
@@ -211,15 +213,15 @@ def average(paths: Sequence[Path], out: Path) -> None:
 
 
 def _check_exists(path: Path) -> None:
+    """Raises DataError; called before the seconds that TensorFlow takes to load."""
     if not path.is_file():
         raise DataError(f"{path}: no such network; make one with 'python -m train.line_network'")
 
 
 def _network_in(path: Path) -> Any:
-    """The network in a file. Raises DataError."""
+    """The network in a file that exists. Raises DataError where it is none of this kind."""
     import keras
 
-    _check_exists(path)
     model = line_network()
     try:
         model.set_weights(keras.models.load_model(path, compile=False).get_weights())

@@ -110,7 +110,7 @@ def test_a_drawn_field_is_read_from_the_next_frame_on(page: SitePage) -> None:
     assert (field.form.name, field.decimals, field.form.length) == ("water", 2, None)
     assert near(list(field.form.box), [0.02, 0.2, 0.96, 0.6], 0.01)
     page.daemon.see(picture_of("5550100"))
-    page.until(lambda: "water" in "".join(tag.text for tag in page.all(".fields-layer .field-tag")), "its box, live")
+    page.until(lambda: "water" in "".join(page.texts(".fields-layer .field-tag")), "its box, live")
     page.edit()
     page.all("#field-list button")[0].click()
     page.id("delete-field").click()

@@ -163,9 +163,11 @@ def test_processes_end_when_the_first_is_killed(tmp_path: Path) -> None:
         for _ in pipeline.run((Found("sleep 0.01") for _ in range(10_000)), record, crashed, faulthandler.disable, 2):
             pass
         os._exit(0)
-    wait_until(lambda: len(os.listdir(tmp_path)) == 3)
-    os.kill(parent, signal.SIGKILL)
-    os.waitpid(parent, 0)
+    try:
+        wait_until(lambda: len(os.listdir(tmp_path)) == 3)
+    finally:
+        os.kill(parent, signal.SIGKILL)
+        os.waitpid(parent, 0)
     wait_until(lambda: all(is_gone(process) for process in os.listdir(tmp_path)))
 
 

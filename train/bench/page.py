@@ -163,8 +163,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield from _prose(
-        "How little it is depends on the processor: where that has dot products of int8 numbers (AVX-512 VNNI, Arm's "
-        f"asimddp), LiteRT is several times as fast, and RapidOCR, whose networks are float32, is not. This one has "
+        "The ratios depend on the processor: where that has dot products of int8 numbers (AVX-512 VNNI, Arm's "
+        "asimddp), LiteRT is several times as fast, and RapidOCR, whose networks are float32, is not. This one has "
         f"{'them' if machine['dot_products'] else 'none'}."
     )
     yield ""
