@@ -35,12 +35,12 @@ def convert(folder: Path) -> dict[str, Any]:
 
     Raises ConversionError, train.data.DataError.
     """
+    source = folder / SOURCE_NAME
+    if not source.is_file():  # said before the seconds that TensorFlow takes to load
+        raise ConversionError(f"{source}: no such network; make it with 'python -m train.line_network'")
     tf = tensorflow()
     import keras
 
-    source = folder / SOURCE_NAME
-    if not source.is_file():
-        raise ConversionError(f"{source}: no such network; make it with 'python -m train.line_network'")
     data = load()
     lines = draw_lines(data.train_images, data.train_labels, REPRESENTATIVE_LINES, [REPRESENTATIVE_SEED], "train")
     validation = validation_lines(data, VALIDATION_LINES)

@@ -62,7 +62,7 @@ class Profile:
     """Lines of validation digits, the same after every epoch."""
 
 
-PROFILES = {"full": Profile("full", 26, 12000, 1500), "quick": Profile("quick", 2, 1500, 200)}
+PROFILES = {"full": Profile("full", 26, 12000, 1500), "quick": Profile("quick", 2, 500, 100)}
 
 
 def line_network() -> Any:
@@ -298,7 +298,7 @@ def measure(found: list[list[Found]], lines: Lines) -> dict[str, float]:
 def main(argv: list[str] | None = None) -> int:
     """Returns the exit status: 0 done, 1 the data are at fault, 130 interrupted (the last epoch's network is kept)."""
     parser = Parser(prog="python -m train.line_network", description="Trains the network that reads whole lines.")
-    parser.add_argument("--quick", action="store_true", help="the whole path in a minute or two, to try it")
+    parser.add_argument("--quick", action="store_true", help="the whole path in less than a minute, to try it")
     parser.add_argument("--epochs", type=count, help=f"of {PROFILES['full'].lines} lines ({PROFILES['full'].epochs})")
     parser.add_argument("--seed", type=seed, default=0, help="of weights and lines (0)")
     parser.add_argument("--resume", action="store_true", help="go on after the last epoch of a stopped run")
