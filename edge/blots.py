@@ -1,4 +1,5 @@
-"""Tell the outline of a blot from a digit: what is too wide for the look at a page is seen by its edge alone."""
+"""Tell the outline of a blot and the side of a shadow from a digit: what is too wide for the look at a page is seen by
+its edge alone."""
 
 import math
 
@@ -23,6 +24,10 @@ UNLIKE = 0.7  # and of that what is within is the darker, or lighter, too
 NO_INK = 0.2  # of the way from what is within to what is around is as good as no ink; that is a blot's faint edge
 STEP = 0.5  # if the way is so long: of the lighter level
 SHADED, EVEN = 0.2, 0.5  # only so much of what is around may lie nearer to what is within than this part of the way
+SIDE_REACH = 1.0  # of the strokes' width: farther away is no blurred edge of theirs
+SIDE_PART = 0.3  # of what is right beside a stroke lies at one of its sides, at least
+SIDE_ALIKE = 0.25  # of the way from the ink to the paper at one side: so near is what lies at the other,
+SIDE_STEP = 0.15  # if that way is so long, of the lighter level: less is ink of a colour that looks alike in grey
 
 
 def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) -> bool:
@@ -37,27 +42,15 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     longer = max(region.width, region.height)
     if longer <= LARGEST * max(grey.shape):
         return False
-    scale = min(1.0, COPY_SIDE / longer)
-    size = max(1, round(region.width * scale)), max(1, round(region.height * scale))
-    reach = 1 + math.ceil((EDGE + EDGE_PART * stroke) * scale)
-    around = round(SURROUNDINGS * max(size)) + reach
-    small = cv2.resize(region.mask, size, interpolation=cv2.INTER_AREA)
-    # A line far thinner than a pixel of the copy is faint there.
-    ink = as_image(cv2.threshold(small, int(small.max()) // 2, 255, cv2.THRESH_BINARY)[1])
-    ink = as_image(cv2.copyMakeBorder(ink, around, around, around, around, cv2.BORDER_CONSTANT, value=(0,)))
+    ink, levels, reach = _copies(grey, turn, region, EDGE + EDGE_PART * stroke)
     corners = hull_of(ink)
     if corners is None:
         return False
     hull = np.zeros_like(ink)
     cv2.fillConvexPoly(hull, corners, (255,))
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    there = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) if turn is None else turn.copy()
-    there[:, 2] -= region.x, region.y
-    there = there * scale + [[0.0, 0.0, around]] * 2
-    levels = cv2.warpAffine(grey, there, ink.shape[::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
-    levels = as_image(levels)
+    kernel = _square(reach)
     within = levels[cv2.subtract(hull, cv2.dilate(ink, kernel)) > 0]
-    beside = levels[cv2.subtract(cv2.dilate(hull, _NEAR), cv2.dilate(hull, _NEXT)) > 0]
+    beside = levels[cv2.subtract(cv2.dilate(hull, _square(1 + NEAR)), cv2.dilate(hull, _square(1))) > 0]
     outside = levels[cv2.dilate(hull, kernel) == 0]
     if min(within.size, outside.size) < LEAST_PIXELS:
         return False
@@ -75,4 +68,41 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     return abs(nearest - inner) >= EVEN * abs(step)
 
 
-_NEXT, _NEAR = (np.ones((2 * reach + 1, 2 * reach + 1), np.uint8) for reach in (1, 1 + NEAR))
+def is_side(grey: Image, turn: Matrix | None, region: Region, stroke: float) -> bool:
+    """Whether what looks like a digit is the side of a shadow, or of something else that is wide: right beside a pen's
+    stroke there is paper all around, beside that on one side what is about as dark as itself. Arguments as for
+    `is_outline`."""
+    ink, levels, reach = _copies(grey, turn, region, EDGE + SIDE_REACH * stroke)
+    beside = levels[cv2.subtract(cv2.dilate(ink, _square(reach + NEAR)), cv2.dilate(ink, _square(reach))) > 0]
+    if beside.size < LEAST_PIXELS:
+        return False
+    drawn = median_level(levels[ink > 0])
+    low, high = (float(level) for level in np.quantile(beside, (SIDE_PART, 1 - SIDE_PART)))
+    # Ink is darker than what lies at both its sides, chalk lighter.
+    dark = low - drawn <= SIDE_ALIKE * (high - drawn) and high - drawn >= SIDE_STEP * high
+    light = drawn - high <= SIDE_ALIKE * (drawn - low) and drawn - low >= SIDE_STEP * drawn
+    return dark or light
+
+
+def _copies(grey: Image, turn: Matrix | None, region: Region, edge: float) -> tuple[Image, Image, int]:
+    """A region's ink, 255 and else 0, and the page's grey levels in the same place, both uint8 (h, w), no larger than
+    they have to be and with room around; and how many of their pixels that edge is, which is given in the region's."""
+    longer = max(region.width, region.height)
+    scale = min(1.0, COPY_SIDE / longer)
+    size = max(1, round(region.width * scale)), max(1, round(region.height * scale))
+    reach = 1 + math.ceil(edge * scale)
+    around = round(SURROUNDINGS * max(size)) + reach
+    small = cv2.resize(region.mask, size, interpolation=cv2.INTER_AREA)
+    # A line far thinner than a pixel of the copy is faint there.
+    ink = as_image(cv2.threshold(small, int(small.max()) // 2, 255, cv2.THRESH_BINARY)[1])
+    ink = as_image(cv2.copyMakeBorder(ink, around, around, around, around, cv2.BORDER_CONSTANT, value=(0,)))
+    there = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]) if turn is None else turn.copy()
+    there[:, 2] -= region.x, region.y
+    there = there * scale + [[0.0, 0.0, around]] * 2
+    levels = cv2.warpAffine(grey, there, ink.shape[::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+    return ink, as_image(levels), reach
+
+
+def _square(reach: int) -> Image:
+    """What grows ink by so many pixels to all sides."""
+    return np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)

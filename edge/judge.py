@@ -15,7 +15,7 @@ from edge.segment import Region, corners_of
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 
-BAR_LABEL, RING_LABEL = "1", "0"  # the digits that are but a bar, and a ring
+BAR_LABEL, RING_LABEL, CORNER_LABEL = "1", "0", "7"  # the digits that are but a bar, a ring and a corner
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,14 @@ from edge.marks import is_clear_between
 from edge.page import GLANCE_COPY, floor_of, ink_of_page, page_depth, with_soft_edge
 from edge.parts import Parts, find_parts
 from edge.reading import Digit
-from edge.refusal import apart_from_outlines, on_paper, without_faint, without_lines, without_surroundings
+from edge.refusal import (
+    apart_from_outlines,
+    on_paper,
+    without_faint,
+    without_lines,
+    without_sides,
+    without_surroundings,
+)
 from edge.rules import angle_of_rules, levelled, without_rules
 from edge.segment import as_image, median_level
 from edge.wide import with_wide
@@ -68,7 +75,8 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
     found = settled(_candidates(parts, judge), judge, network, written, turn, False)
     if min((c.confidence for c in found), default=0.0) < CLEAR_AT_GLANCE:
         return None
-    judged = on_paper(without_faint(found, judge, bar), parts, judge.threshold, bar, grey.shape, turn)
+    judged = on_paper(without_faint(found, judge, bar), parts, judge, grey.shape, turn)
+    judged = without_sides(judged, judge, grey, turn)
     judged = without_lines(without_surroundings(judged), bar)
     rings = () if ring is None else (ring,)
     judged, _ = apart_from_outlines(judged, grey, turn, judge.threshold, rings)
@@ -113,7 +121,8 @@ def read_page(
     bar, ring = judge.index(BAR_LABEL), judge.index(RING_LABEL)
     found = without_lines(_candidates(parts, judge), bar)
     found = settled(found, judge, network, written, turn, ruled)
-    found = on_paper(without_faint(found, judge, bar), parts, judge.threshold, bar, grey.shape, turn)
+    found = on_paper(without_faint(found, judge, bar), parts, judge, grey.shape, turn)
+    found = without_sides(found, judge, grey, turn)
     rings = () if ring is None else (ring,)
     found, outlines = apart_from_outlines(found, grey, turn, judge.threshold, rings if wide is None else None)
     if wide is not None:
@@ -183,6 +192,6 @@ def _wide_strokes(wide: Image, judge: Judge, grey: Image, turn: Matrix | None) -
     longer, bar = max(wide.shape), judge.index(BAR_LABEL)
     parts = find_parts(ink_of_page(wide), WIDE_HEIGHT * longer, outlined=True)
     strokes = without_faint(_candidates(parts, judge), judge, bar)
-    strokes = on_paper(strokes, parts, judge.threshold, bar, grey.shape, turn)
+    strokes = without_sides(on_paper(strokes, parts, judge, grey.shape, turn), judge, grey, turn)
     strokes = [c for c in strokes if c.stroke >= WIDE_STROKE * longer]
     return apart_from_outlines(strokes, grey, turn, judge.threshold)[0]

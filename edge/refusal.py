@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.blots import is_outline
+from edge.blots import is_outline, is_side
 from edge.candidate import Bools, Candidate, are_beside, boxes_of, groups, reached
 from edge.doubt import SURE
-from edge.judge import Judge
+from edge.judge import BAR_LABEL, CORNER_LABEL, Judge
 from edge.page import EDGE_REACH, PageInk, with_soft_edge
 from edge.parts import Parts
 from edge.segment import Region, as_image, corners_of, mean_within
@@ -34,6 +34,7 @@ LYING = 1.2  # times as wide as high is none
 MANY_BARS = 5  # each alone, and half of all that a page seems to hold
 # Regions, and of the picture's height: where no more are so high, a bar at its edge may be a digit tightly cut.
 FEW, TIGHT = 3, 0.4
+ROOM_FOR_SIDES = 2.0  # times the strokes' width, to the edge of the picture: nearer, not all beside them is seen
 
 LEAST_SURE = 4  # digits that a page has before their height says what is too large to be one
 HIGHEST_BAR = 1.5  # of the highest of them: a bar higher than this is no digit,
@@ -44,12 +45,7 @@ LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
 
 
 def on_paper(
-    found: list[Candidate],
-    parts: Parts | None,
-    threshold: float,
-    bar: int | None,
-    frame: tuple[int, ...],
-    turn: Matrix | None,
+    found: list[Candidate], parts: Parts | None, judge: Judge, frame: tuple[int, ...], turn: Matrix | None
 ) -> list[Candidate]:
     """The candidates, those refused that lie on no paper or do not stand upright.
 
@@ -57,11 +53,12 @@ def on_paper(
     no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer, or in a
     row with others that are.
 
-    bar: index of the label of the digit that is but a bar, None where there is no such label. frame: height and width
-    of the picture. turn: (2, 3), from its pixels to those of the regions; None where it was not turned.
+    frame: height and width of the picture. turn: (2, 3), from its pixels to those of the regions; None where it was not
+    turned.
     """
     if parts is None:
         return found
+    threshold, bar = judge.threshold, judge.index(BAR_LABEL)
     clear = sum(c.confidence >= CLEAR for c in found) >= MOSTLY_DIGITS * len(found)
     limit = ROUGHEST if clear else ROUGHEST_IN_CLUTTER
     judged = []
@@ -72,7 +69,7 @@ def on_paper(
             lying = c.label == bar and w > LYING * h
             # Where lines leave the picture, their ends are bars.
             tight = len(found) <= FEW and h >= TIGHT * frame[0]
-            cut_off = c.label == bar and not tight and _leaves(c.region, frame, turn)
+            cut_off = c.label == bar and not tight and _room(c.region, frame, turn) <= 1
             thick = c.stroke > THICKEST * max(w, h)
             if rough > limit * c.depth or lying or cut_off or thick:
                 c = replace(c, refused=True)
@@ -80,21 +77,42 @@ def on_paper(
     if not clear:
         judged = _of_sure_numbers(judged, threshold, bar)
     digits = [c for c in judged if c.is_digit(threshold)]
-    boxes = boxes_of(digits)
-    bars = {
-        id(c)
-        for c, box in zip(digits, boxes, strict=True)
-        if c.label == bar and np.count_nonzero(are_beside(box, boxes)) == 1
-    }
+    bars = _alone(digits, (bar,))
     # A bar alone among shapes that are no digits is one of them; bars all over a page are what is left of its lines.
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
         return judged
-    return [replace(c, refused=True) if id(c) in bars else c for c in judged]
+    return [replace(c, refused=True) if any(c is b for b in bars) else c for c in judged]
+
+
+def _alone(digits: list[Candidate], labels: Sequence[int | None]) -> list[Candidate]:
+    """Those of these labels that no other is beside in a line."""
+    boxes = boxes_of(digits)
+    return [
+        c
+        for c, box in zip(digits, boxes, strict=True)
+        if c.label in labels and np.count_nonzero(are_beside(box, boxes)) == 1
+    ]
+
+
+def without_sides(found: list[Candidate], judge: Judge, grey: Image, turn: Matrix | None) -> list[Candidate]:
+    """The candidates without the sides and corners of shadows, and of other things too wide for a pen: each looks like
+    a digit alone. grey: uint8 (h, w), the picture. turn: as for `on_paper`."""
+    digits = [c for c in found if c.is_digit(judge.threshold)]
+    alone = _alone(digits, (judge.index(BAR_LABEL), judge.index(CORNER_LABEL)))
+    sides = [
+        c
+        for c in alone
+        if _room(c.region, grey.shape, turn) > ROOM_FOR_SIDES * c.stroke and is_side(grey, turn, c.region, c.stroke)
+    ]
+    return [c for c in found if not any(c is side for side in sides)]
 
 
 def _of_sure_numbers(found: list[Candidate], threshold: float, bar: int | None) -> list[Candidate]:
     """The candidates, those refused that are no sure digits in clutter, nor stand in a row with one; a bar, which the
-    edges of things look like, vouches for none. Arguments as for `on_paper`."""
+    edges of things look like, vouches for none.
+
+    bar: index of the label of the digit that is but a bar, None where there is no such label.
+    """
     digits = [c for c in found if c.is_digit(threshold)]
     sure = np.array([c.confidence >= SURE_IN_CLUTTER for c in digits], np.bool_)
     if sure.all():
@@ -106,15 +124,15 @@ def _of_sure_numbers(found: list[Candidate], threshold: float, bar: int | None) 
     return [replace(c, refused=True) if id(c) in doubtful else c for c in found]
 
 
-def _leaves(region: Region, frame: tuple[int, ...], turn: Matrix | None) -> bool:
-    """Whether a region lies at the edge of the picture; frame, turn: as for `on_paper`."""
+def _room(region: Region, frame: tuple[int, ...], turn: Matrix | None) -> float:
+    """Pixels from a region to the nearest edge of the picture; frame, turn: as for `on_paper`."""
     left, top = region.x, region.y
     right, bottom = left + region.width, top + region.height
     if turn is not None:
         back = cv2.invertAffineTransform(turn)
         there = corners_of(region) @ back[:, :2].T + back[:, 2]
         (left, top), (right, bottom) = there.min(axis=0), there.max(axis=0) + 1
-    return bool(min(left, top) <= 1 or right >= frame[1] - 1 or bottom >= frame[0] - 1)
+    return float(min(left, top, frame[1] - right, frame[0] - bottom))
 
 
 def _roughness(ink: PageInk, region: Region) -> float:
