@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from edge.blots import is_outline, is_side
 from edge.candidate import Bools, Candidate, are_beside, boxes_of, groups, reached
 from edge.doubt import SURE
-from edge.judge import BAR_LABEL, CORNER_LABEL, Judge
+from edge.judge import BAR_LABEL, CORNER_LABEL, RING_LABEL, Judge
 from edge.page import EDGE_REACH, PageInk, with_soft_edge
 from edge.parts import Parts
 from edge.segment import Region, as_image, corners_of, mean_within
+from edge.shapes import is_polygon
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -47,7 +48,7 @@ LEAST_INSIDE = 2  # digits in a box: no digit, but what surrounds them
 def on_paper(
     found: list[Candidate], parts: Parts | None, judge: Judge, frame: tuple[int, ...], turn: Matrix | None
 ) -> list[Candidate]:
-    """The candidates, those refused that lie on no paper or do not stand upright.
+    """The candidates, those refused that lie on no paper, do not stand upright or are drawn shapes.
 
     Around a pen's stroke there is paper; in foliage, fur and fabric there is more of the same. Where most regions are
     no sure digits, as in such a picture, the surroundings have to be the plainer and the answers the surer, or in a
@@ -58,7 +59,7 @@ def on_paper(
     """
     if parts is None:
         return found
-    threshold, bar = judge.threshold, judge.index(BAR_LABEL)
+    threshold, bar, ring = judge.threshold, judge.index(BAR_LABEL), judge.index(RING_LABEL)
     clear = sum(c.confidence >= CLEAR for c in found) >= MOSTLY_DIGITS * len(found)
     limit = ROUGHEST if clear else ROUGHEST_IN_CLUTTER
     judged = []
@@ -71,7 +72,8 @@ def on_paper(
             tight = len(found) <= FEW and h >= TIGHT * frame[0]
             cut_off = c.label == bar and not tight and _room(c.region, frame, turn) <= 1
             thick = c.stroke > THICKEST * max(w, h)
-            if rough > limit * c.depth or lying or cut_off or thick:
+            drawn = c.label == ring and is_polygon(c.region.mask)
+            if rough > limit * c.depth or lying or cut_off or thick or drawn:
                 c = replace(c, refused=True)
         judged.append(c)
     if not clear:

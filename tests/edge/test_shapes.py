@@ -1,0 +1,47 @@
+"""Drawn shapes are no 0s, and a 0 is one however it is written."""
+
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from edge import DigitReader
+from edge.shapes import is_polygon
+from tests.edge.sheets import Sheet
+from train.strokes import drawn_digits
+
+HEIGHT, WIDTH = 600, 900
+
+
+def corners(number: int, rng: np.random.Generator) -> np.ndarray:
+    """(n + 1, 2) around 0, about 1 away: of a shape drawn by hand, the first again at its end."""
+    angles = 2 * np.pi * (np.arange(number) + rng.uniform(-0.2, 0.2, number)) / number + rng.uniform(0, 6)
+    points = np.stack([np.cos(angles), 0.9 * np.sin(angles)], axis=1) * rng.uniform(0.8, 1.1, (number, 1))
+    return np.concatenate([points, points[:1]])
+
+
+def drawn(points: np.ndarray, rng: np.random.Generator, wobble: float = 0.02) -> np.ndarray:
+    """(m, 2): the way along these corners in a hand that is not quite steady."""
+    parts = [a + np.linspace(0, 1, 12, endpoint=False)[:, None] * (b - a) for a, b in pairwise(points)]
+    way = np.concatenate([*parts, points[:1]])
+    return way + cv2.GaussianBlur(rng.normal(0, 3 * wobble, way.shape), (1, 7), 0)
+
+
+@pytest.mark.parametrize(("number", "most"), [(4, 2), (5, 6)])
+def test_few_drawn_shapes_are_zeros(number: int, most: int, reader: DigitReader) -> None:
+    rng = np.random.default_rng(number)
+    read = []
+    for _ in range(12):
+        sheet = Sheet(HEIGHT, WIDTH)
+        for middle in ((250, 300), (650, 300)):
+            size = rng.uniform(25, 120)
+            sheet.draw([middle + size * drawn(corners(number, rng), rng)], rng.uniform(0.06, 0.14) * size)
+        read.append(reader.read(sheet.grey()).text)
+    assert sum(text.count("0") for text in read) <= most, read
+
+
+def test_a_0_is_round_however_it_is_written() -> None:
+    glyphs, values = drawn_digits(2000, 5)
+    zeros = [cv2.resize(glyph, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC) for glyph in glyphs[values == 0]]
+    assert len(zeros) > 100 and not any(is_polygon(zero) for zero in zeros)
