@@ -31,13 +31,17 @@ LEVEL, LEVEL_PIXELS = 0.05, 1.0  # of their height, and pixels: they are no less
 LEAN = 0.03  # and for each pixel between them, as the page may be tilted by so little that it was not turned
 TALLER = 0.2  # of their height: so much higher reaches a large letter, or a b
 
+# Small print beside what is written, as a form has it:
+LEAST_HIGH, PRINT_HEIGHT = 4, 0.5  # digits, and of their usual height: print is lower, where there are so many
+LEAST_PRINT = 2  # letters in a line of it
+
 
 def without_words(found: list[Candidate], labels: Sequence[str], threshold: float) -> list[Candidate]:
     """The candidates, those refused that are letters of a word.
 
     They stand among far more letters, as near as these to one another, and behind one of them, for a number stands
     before its unit; a single one before many letters is the first of them. Or they look like small letters and are as
-    low as those of their line or word, and too few for a number.
+    low as those of their line or word, and too few for a number. Or they are small print beside what is written.
 
     labels: of the classes. threshold: confidence below which a candidate is no digit.
     """
@@ -58,13 +62,15 @@ def without_words(found: list[Candidate], labels: Sequence[str], threshold: floa
                 members = np.flatnonzero(word)
                 small = _small_ones(boxes, members)
                 if np.count_nonzero(digits[small]) > np.count_nonzero(word & clear):
-                    small = np.setdiff1d(small, _in_long_runs(boxes, members, digits))
+                    for run in _runs(boxes, members, digits, LONG_RUN):
+                        small = np.setdiff1d(small, run)
                 digits[small[alike_in_word[small]]] = False
         letters, figures = np.count_nonzero(word & ~digits), np.count_nonzero(word & digits)
         if letters > WORD_LETTERS * figures or letters >= max(LONG_WORD, figures):
             before = word & digits & (boxes[:, 0] < boxes[word & ~digits, 0].min())
             is_first_letter = letters >= UNIT_LETTERS and np.count_nonzero(before) == 1
             digits &= ~word | (before & (not is_first_letter))
+    digits &= ~_of_small_print(boxes, digits, alike)
     letter = taken & ~digits
     return [replace(c, refused=True) if is_letter else c for c, is_letter in zip(found, letter.tolist(), strict=True)]
 
@@ -80,12 +86,11 @@ def _is_number(boxes: Boxes, word: Bools, digits: Bools) -> bool:
     return bool(boxes[figures, 0].max() < boxes[letters, 0].min())
 
 
-def _in_long_runs(boxes: Boxes, word: Integers, digits: Bools) -> Integers:
-    """Which of a word, (m,), stand in a row of digits that is long enough for a number."""
+def _runs(boxes: Boxes, word: Integers, digits: Bools, least: int) -> list[Integers]:
+    """The digits of a word, (m,), that stand so many in a row without a letter between."""
     order = word[np.argsort(boxes[word, 0], kind="stable")]
     runs = np.split(order, np.flatnonzero(np.diff(digits[order])) + 1)
-    long = [run for run in runs if digits[run[0]] and len(run) >= LONG_RUN]
-    return np.concatenate(long) if long else np.zeros(0, np.int64)
+    return [run for run in runs if digits[run[0]] and len(run) >= least]
 
 
 def _small_ones(boxes: Boxes, word: Integers) -> Integers:
@@ -103,6 +108,29 @@ def _small_ones(boxes: Boxes, word: Integers) -> Integers:
     np.fill_diagonal(level, False)
     taller = on_one_line & (top[:, None] - top >= TALLER * height[:, None] + LEAN * off)
     return np.asarray(word[level.any(axis=1) & taller.any(axis=1)], np.int64)
+
+
+def _of_small_print(boxes: Boxes, digits: Bools, alike: Bools) -> Bools:
+    """bool (n,): which digits, (n,), belong to print far lower than what is written, as a form has it beside its
+    fields: in a line with as many letters, and no number there.
+
+    boxes: (n, 4), x, y, width, height. alike: bool (n,), what looks like a digit that a letter looks like.
+    """
+    printed = np.zeros_like(digits)
+    if np.count_nonzero(digits) < LEAST_HIGH:
+        return printed
+    low = boxes[:, 3] < PRINT_HEIGHT * np.median(boxes[digits, 3])
+    if not (low & digits).any():
+        return printed
+    beside = np.array([low & are_beside(box, boxes, WORDS_GAP) for box in boxes])
+    for line in groups(low & digits, beside):
+        letters, figures = line & ~digits, line & digits
+        if np.count_nonzero(letters) < max(LEAST_PRINT, np.count_nonzero(figures)) or _is_number(boxes, line, digits):
+            continue
+        printed |= figures
+        for run in _runs(boxes, np.flatnonzero(line), digits, NUMBER):
+            printed[run] = alike[run].all()
+    return printed
 
 
 def _as_low_as_letters(boxes: Boxes, digits: Bools) -> Bools:
