@@ -1,7 +1,7 @@
 """What all tests share.
 
-`make test` runs them in two processes (pytest-xdist): those that train and convert for minutes, beside all others.
-These come first where both want a core: some of them count seconds.
+`make test` runs them in two processes (pytest-xdist): those that train, convert and install for minutes, beside all
+others. These come first where both want a core: some of them count seconds.
 """
 
 import os
@@ -13,7 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SKIPS_FAIL = os.environ.get("CI") == "true"
-UNHURRIED = ("tests/train/", "tests/convert/")  # as long as all the others
+INSTALLS = tuple(f"tests/packaging/test_{name}.py" for name in ("install", "left_out", "requirements"))
+UNHURRIED = ("tests/train/", "tests/convert/", *INSTALLS)  # as long as all the others
 NICENESS = 10  # of their process
 
 
