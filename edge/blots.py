@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.page import FINE_REACH
-from edge.segment import Region, as_image, hull_of, median_level
+from edge.segment import Region, as_image, hull_of, levels_at, median_level
 
 Image = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
@@ -77,7 +77,8 @@ def is_side(grey: Image, turn: Matrix | None, region: Region, stroke: float) -> 
     if beside.size < LEAST_PIXELS:
         return False
     drawn = median_level(levels[ink > 0])
-    low, high = (float(level) for level in np.quantile(beside, (SIDE_PART, 1 - SIDE_PART)))
+    last = beside.size - 1
+    low, high = levels_at(beside, (round(SIDE_PART * last), round((1 - SIDE_PART) * last)))
     # Ink is darker than what lies at both its sides, chalk lighter.
     dark = low - drawn <= SIDE_ALIKE * (high - drawn) and high - drawn >= SIDE_STEP * high
     light = drawn - high <= SIDE_ALIKE * (drawn - low) and drawn - low >= SIDE_STEP * drawn
