@@ -16,7 +16,7 @@ Matrix = NDArray[np.float64]
 LARGEST = 1 / FINE_REACH  # of the page's longer side: what is no larger is seen whole
 COPY_SIDE = 48  # pixels: a region is looked at no larger
 SURROUNDINGS = 0.15  # of its longer side: so far around it the page is looked at,
-NEAR = 2  # pixels of the copy: and so far separately
+NEXT, NEAR = 1, 2  # pixels of the copy: and so far separately
 EDGE, EDGE_PART = 2, 0.25  # pixels, and of the strokes' width: nearer to ink is its soft edge
 LEAST_PIXELS = 12  # of the copy: fewer tell no level
 DARKER = 0.25  # of the lighter level: the edge of a blot is so much darker than what is around it, or lighter,
@@ -24,7 +24,6 @@ UNLIKE = 0.7  # and of that what is within is the darker, or lighter, too
 NO_INK = 0.2  # of the way from what is within to what is around is as good as no ink; that is a blot's faint edge
 STEP = 0.5  # if the way is so long: of the lighter level
 SHADED, EVEN = 0.2, 0.5  # only so much of what is around may lie nearer to what is within than this part of the way
-SIDE_REACH = 1.0  # of the strokes' width: farther away is no blurred edge of theirs
 SIDE_PART = 0.3  # of what is right beside a stroke lies at one of its sides, at least
 SIDE_ALIKE = 0.25  # of the way from the ink to the paper at one side: so near is what lies at the other,
 SIDE_STEP = 0.15  # if that way is so long, of the lighter level: less is ink of a colour that looks alike in grey
@@ -42,7 +41,7 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     longer = max(region.width, region.height)
     if longer <= LARGEST * max(grey.shape):
         return False
-    ink, levels, reach = _copies(grey, turn, region, EDGE + EDGE_PART * stroke)
+    ink, levels, reach = _copies(grey, turn, region, stroke)
     corners = hull_of(ink)
     if corners is None:
         return False
@@ -50,7 +49,7 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     cv2.fillConvexPoly(hull, corners, (255,))
     kernel = _square(reach)
     within = levels[cv2.subtract(hull, cv2.dilate(ink, kernel)) > 0]
-    beside = levels[cv2.subtract(cv2.dilate(hull, _square(1 + NEAR)), cv2.dilate(hull, _square(1))) > 0]
+    beside = levels[cv2.subtract(cv2.dilate(hull, _square(NEXT + NEAR)), cv2.dilate(hull, _square(NEXT))) > 0]
     outside = levels[cv2.dilate(hull, kernel) == 0]
     if min(within.size, outside.size) < LEAST_PIXELS:
         return False
@@ -69,29 +68,45 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
 
 
 def is_side(grey: Image, turn: Matrix | None, region: Region, stroke: float) -> bool:
-    """Whether what looks like a digit is the side of a shadow, or of something else that is wide: right beside a pen's
-    stroke there is paper all around, beside that on one side what is about as dark as itself. Arguments as for
-    `is_outline`."""
-    ink, levels, reach = _copies(grey, turn, region, EDGE + SIDE_REACH * stroke)
-    beside = levels[cv2.subtract(cv2.dilate(ink, _square(reach + NEAR)), cv2.dilate(ink, _square(reach))) > 0]
-    if beside.size < LEAST_PIXELS:
-        return False
+    """Whether what looks like a digit is the side of a shadow, or of something else that is wide: beside a pen's stroke
+    there is paper all around, beside that on one side what is about as dark as itself, right there and farther away.
+    Arguments as for `is_outline`."""
+    ink, levels, reach = _copies(grey, turn, region, stroke)
     drawn = median_level(levels[ink > 0])
-    last = beside.size - 1
-    low, high = levels_at(beside, (round(SIDE_PART * last), round((1 - SIDE_PART) * last)))
+    far = _span_around(ink, levels, reach, reach + NEAR)
+    near = _span_around(ink, levels, NEXT, NEXT + 1)
+    if far is None or near is None:
+        return False
     # Ink is darker than what lies at both its sides, chalk lighter.
-    dark = low - drawn <= SIDE_ALIKE * (high - drawn) and high - drawn >= SIDE_STEP * high
-    light = drawn - high <= SIDE_ALIKE * (drawn - low) and drawn - low >= SIDE_STEP * drawn
+    dark = far[1] - drawn >= SIDE_STEP * far[1] and all(_is_alike(drawn, *span) for span in (near, far))
+    light = drawn - far[0] >= SIDE_STEP * drawn and all(_is_alike(drawn, *span[::-1]) for span in (near, far))
     return dark or light
 
 
-def _copies(grey: Image, turn: Matrix | None, region: Region, edge: float) -> tuple[Image, Image, int]:
+def _span_around(ink: Image, levels: Image, inner: int, outer: int) -> tuple[int, int] | None:
+    """From which to which grey level most of what lies between so many pixels around ink reaches; None where too little
+    lies there."""
+    beside = levels[cv2.subtract(cv2.dilate(ink, _square(outer)), cv2.dilate(ink, _square(inner))) > 0]
+    if beside.size < LEAST_PIXELS:
+        return None
+    last = beside.size - 1
+    low, high = levels_at(beside, (round(SIDE_PART * last), round((1 - SIDE_PART) * last)))
+    return low, high
+
+
+def _is_alike(drawn: float, one: float, other: float) -> bool:
+    """Whether ink is about as deep as what lies at one side, or deeper still, seen from the other."""
+    way = other - drawn
+    return way != 0 and (one - drawn) / way <= SIDE_ALIKE
+
+
+def _copies(grey: Image, turn: Matrix | None, region: Region, stroke: float) -> tuple[Image, Image, int]:
     """A region's ink, 255 and else 0, and the page's grey levels in the same place, both uint8 (h, w), no larger than
-    they have to be and with room around; and how many of their pixels that edge is, which is given in the region's."""
+    they have to be and with room around; and how many of their pixels the ink's soft edge reaches."""
     longer = max(region.width, region.height)
     scale = min(1.0, COPY_SIDE / longer)
     size = max(1, round(region.width * scale)), max(1, round(region.height * scale))
-    reach = 1 + math.ceil(edge * scale)
+    reach = 1 + math.ceil((EDGE + EDGE_PART * stroke) * scale)
     around = round(SURROUNDINGS * max(size)) + reach
     small = cv2.resize(region.mask, size, interpolation=cv2.INTER_AREA)
     # A line far thinner than a pixel of the copy is faint there.

@@ -83,7 +83,8 @@ def on_paper(
     # A bar alone among shapes that are no digits is one of them; bars all over a page are what is left of its lines.
     if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
         return judged
-    return [replace(c, refused=True) if any(c is b for b in bars) else c for c in judged]
+    refused = {id(c) for c in bars}
+    return [replace(c, refused=True) if id(c) in refused else c for c in judged]
 
 
 def _alone(digits: list[Candidate], labels: Sequence[int | None]) -> list[Candidate]:
@@ -101,12 +102,12 @@ def without_sides(found: list[Candidate], judge: Judge, grey: Image, turn: Matri
     a digit alone. grey: uint8 (h, w), the picture. turn: as for `on_paper`."""
     digits = [c for c in found if c.is_digit(judge.threshold)]
     alone = _alone(digits, (judge.index(BAR_LABEL), judge.index(CORNER_LABEL)))
-    sides = [
-        c
+    sides = {
+        id(c)
         for c in alone
         if _room(c.region, grey.shape, turn) > ROOM_FOR_SIDES * c.stroke and is_side(grey, turn, c.region, c.stroke)
-    ]
-    return [c for c in found if not any(c is side for side in sides)]
+    }
+    return [c for c in found if id(c) not in sides]
 
 
 def _of_sure_numbers(found: list[Candidate], threshold: float, bar: int | None) -> list[Candidate]:

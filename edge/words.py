@@ -32,8 +32,9 @@ LEAN = 0.03  # and for each pixel between them, as the page may be tilted by so 
 TALLER = 0.2  # of their height: so much higher reaches a large letter, or a b
 
 # Small print beside what is written, as a form has it:
-LEAST_HIGH, PRINT_HEIGHT = 4, 0.5  # digits, and of their usual height: print is lower, where there are so many
+LEAST_HIGH, PRINT_HEIGHT = 4, 0.5  # digits, and of the median of their heights: print is lower, where there are so many
 LEAST_PRINT = 2  # letters in a line of it
+SURE_IN_PRINT = 0.99  # confidence of a small number that was written there
 
 
 def without_words(found: list[Candidate], labels: Sequence[str], threshold: float) -> list[Candidate]:
@@ -70,7 +71,8 @@ def without_words(found: list[Candidate], labels: Sequence[str], threshold: floa
             before = word & digits & (boxes[:, 0] < boxes[word & ~digits, 0].min())
             is_first_letter = letters >= UNIT_LETTERS and np.count_nonzero(before) == 1
             digits &= ~word | (before & (not is_first_letter))
-    digits &= ~_of_small_print(boxes, digits, alike)
+    doubtful = digits & np.array([c.confidence < SURE_IN_PRINT for c in found])
+    digits &= ~_of_small_print(boxes, digits, alike, doubtful)
     letter = taken & ~digits
     return [replace(c, refused=True) if is_letter else c for c, is_letter in zip(found, letter.tolist(), strict=True)]
 
@@ -110,26 +112,30 @@ def _small_ones(boxes: Boxes, word: Integers) -> Integers:
     return np.asarray(word[level.any(axis=1) & taller.any(axis=1)], np.int64)
 
 
-def _of_small_print(boxes: Boxes, digits: Bools, alike: Bools) -> Bools:
-    """bool (n,): which digits, (n,), belong to print far lower than what is written, as a form has it beside its
-    fields: in a line with as many letters, and no number there.
+def _of_small_print(boxes: Boxes, digits: Bools, alike: Bools, doubtful: Bools) -> Bools:
+    """bool (n,): which doubtful digits, (n,), belong to print far lower than the page's digits are, as a form has it
+    beside its fields: in a line with as many letters as digits, and not in a row of three that no letters look like.
 
-    boxes: (n, 4), x, y, width, height. alike: bool (n,), what looks like a digit that a letter looks like.
+    boxes: (n, 4), x, y, width, height. digits: bool (n,). alike: bool (n,), what looks like a digit that a letter looks
+    like.
     """
     printed = np.zeros_like(digits)
     if np.count_nonzero(digits) < LEAST_HIGH:
         return printed
-    low = boxes[:, 3] < PRINT_HEIGHT * np.median(boxes[digits, 3])
-    if not (low & digits).any():
+    places = np.flatnonzero(boxes[:, 3] < PRINT_HEIGHT * np.median(boxes[digits, 3]))
+    if not doubtful[places].any():
         return printed
-    beside = np.array([low & are_beside(box, boxes, WORDS_GAP) for box in boxes])
-    for line in groups(low & digits, beside):
-        letters, figures = line & ~digits, line & digits
-        if np.count_nonzero(letters) < max(LEAST_PRINT, np.count_nonzero(figures)) or _is_number(boxes, line, digits):
+    boxes, digits, alike = boxes[places], digits[places], alike[places]
+    beside = np.array([are_beside(box, boxes, WORDS_GAP) for box in boxes])
+    of_print = np.zeros_like(digits)
+    for line in groups(digits, beside):
+        letters, figures = np.count_nonzero(line & ~digits), np.count_nonzero(line & digits)
+        if letters < max(LEAST_PRINT, figures) or _is_number(boxes, line, digits):
             continue
-        printed |= figures
+        of_print |= line & digits
         for run in _runs(boxes, np.flatnonzero(line), digits, NUMBER):
-            printed[run] = alike[run].all()
+            of_print[run] = alike[run].all()
+    printed[places] = of_print & doubtful[places]
     return printed
 
 

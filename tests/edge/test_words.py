@@ -14,15 +14,15 @@ THRESHOLD = 0.3
 HIGH, LOW = 45, 17  # pixels
 
 
-def line(text: str, y: int, height: int) -> list[Candidate]:
-    """What a line of digits and letters (K) is taken for; a blank leaves room."""
+def line(text: str, y: int, height: int, sure: float = 0.97) -> list[Candidate]:
+    """What a line of digits, so sure, and letters (K) is taken for; a blank leaves room."""
     found = []
     for place, character in enumerate(text):
         if character == " ":
             continue
         width = round(0.6 * height)
         shares = np.zeros(len(LABELS), np.float32)
-        shares[LABELS.index(character) if character.isdigit() else 8] = 0.97 if character.isdigit() else 0.02
+        shares[LABELS.index(character) if character.isdigit() else 8] = sure if character.isdigit() else 0.02
         region = Region(round(40 + place * 0.85 * height), y, width, height, np.full((height, width), 255, np.uint8))
         found.append(Candidate(region, np.zeros((28, 28), np.uint8), shares, 3.0))
     return found
@@ -49,6 +49,17 @@ def test_small_print_beside_numbers_is_none(print_: str) -> None:
 )
 def test_small_numbers_stay(print_: str, digits: str) -> None:
     assert left([*line(print_, 40, LOW), *line("20475", 80, HIGH)]) == digits
+
+
+@pytest.mark.parametrize("print_", ["KKK 45", "7 KKK", "KK 5 K"])
+def test_small_digits_that_are_quite_sure_stay(print_: str) -> None:
+    digits = "".join(character for character in print_ if character.isdigit())
+    assert left([*line(print_, 40, LOW, sure=0.999), *line("20475", 80, HIGH)]) == digits
+
+
+def test_a_row_that_letters_may_look_like_is_no_number() -> None:
+    assert left([*line("KKKK 5510", 40, LOW), *line("20475", 80, HIGH)]) == ""
+    assert left([*line("KKKK 5514", 40, LOW), *line("20475", 80, HIGH)]) == "5514"
 
 
 def test_only_where_more_is_written_far_higher_is_print_small() -> None:
