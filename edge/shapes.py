@@ -19,6 +19,7 @@ CORNERS, STRAYS = 5, 0.075
 def is_polygon(mask: Image) -> bool:
     """Whether a region's outline is a few straight lines; mask: uint8 (h, w), its ink 255."""
     outlines, _ = cv2.findContours(ink_within(mask), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outline = max(outlines, key=cv2.contourArea)
-    strays = STRAYS * math.sqrt(cv2.contourArea(outline))
-    return strays > 0 and len(cv2.approxPolyDP(outline, strays, True)) <= CORNERS
+    outline = max(outlines, key=cv2.contourArea, default=None)
+    if outline is None or not (area := cv2.contourArea(outline)):
+        return False
+    return len(cv2.approxPolyDP(outline, STRAYS * math.sqrt(area), True)) <= CORNERS

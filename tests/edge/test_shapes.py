@@ -50,3 +50,9 @@ def test_a_0_is_round_however_it_is_written(mnist: Path) -> None:
     for glyphs_of_0 in (written, glyphs[values == 0]):
         zeros = [cv2.resize(glyph, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC) for glyph in glyphs_of_0]
         assert len(zeros) > 100 and sum(is_polygon(zero) for zero in zeros) <= 1
+
+
+@pytest.mark.parametrize("level", [0, 100, 255])
+def test_a_mask_without_ink_or_of_one_pixel_is_no_shape(level: int) -> None:
+    assert not is_polygon(np.full((1, 1), level, np.uint8))
+    assert not is_polygon(np.full((30, 20), min(level, 100), np.uint8))
