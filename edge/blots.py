@@ -16,7 +16,7 @@ Matrix = NDArray[np.float64]
 LARGEST = 1 / FINE_REACH  # of the page's longer side: what is no larger is seen whole
 COPY_SIDE = 48  # pixels: a region is looked at no larger
 SURROUNDINGS = 0.15  # of its longer side: so far around it the page is looked at,
-NEXT, NEAR = 1, 2  # pixels of the copy: and so far separately
+NEXT, NEAR = 1, 2  # pixels of the copy: from right beside it on, and so far, separately
 EDGE, EDGE_PART = 2, 0.25  # pixels, and of the strokes' width: nearer to ink is its soft edge
 LEAST_PIXELS = 12  # of the copy: fewer tell no level
 DARKER = 0.25  # of the lighter level: the edge of a blot is so much darker than what is around it, or lighter,
@@ -24,7 +24,7 @@ UNLIKE = 0.7  # and of that what is within is the darker, or lighter, too
 NO_INK = 0.2  # of the way from what is within to what is around is as good as no ink; that is a blot's faint edge
 STEP = 0.5  # if the way is so long: of the lighter level
 SHADED, EVEN = 0.2, 0.5  # only so much of what is around may lie nearer to what is within than this part of the way
-SIDE_PART = 0.3  # of what is right beside a stroke lies at one of its sides, at least
+SIDES = 0.3, 0.7  # of what is right beside a stroke, from dark to light: at these places lie its two sides
 SIDE_ALIKE = 0.25  # of the way from the ink to the paper at one side: so near is what lies at the other,
 SIDE_STEP = 0.15  # if that way is so long, of the lighter level: less is ink of a colour that looks alike in grey
 
@@ -49,7 +49,7 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     cv2.fillConvexPoly(hull, corners, (255,))
     kernel = _square(reach)
     within = levels[cv2.subtract(hull, cv2.dilate(ink, kernel)) > 0]
-    beside = levels[cv2.subtract(cv2.dilate(hull, _square(NEXT + NEAR)), cv2.dilate(hull, _square(NEXT))) > 0]
+    beside = _around(hull, levels, NEXT, NEXT + NEAR)
     outside = levels[cv2.dilate(hull, kernel) == 0]
     if min(within.size, outside.size) < LEAST_PIXELS:
         return False
@@ -73,25 +73,20 @@ def is_side(grey: Image, turn: Matrix | None, region: Region, stroke: float) -> 
     Arguments as for `is_outline`."""
     ink, levels, reach = _copies(grey, turn, region, stroke)
     drawn = median_level(levels[ink > 0])
-    far = _span_around(ink, levels, reach, reach + NEAR)
-    near = _span_around(ink, levels, NEXT, NEXT + 1)
-    if far is None or near is None:
+    near, far = _around(ink, levels, NEXT, NEXT + 1), _around(ink, levels, reach, reach + NEAR)
+    if min(near.size, far.size) < LEAST_PIXELS:
         return False
+    spans = [levels_at(beside, [round(part * (beside.size - 1)) for part in SIDES]) for beside in (near, far)]
+    low, high = spans[1]
     # Ink is darker than what lies at both its sides, chalk lighter.
-    dark = far[1] - drawn >= SIDE_STEP * far[1] and all(_is_alike(drawn, *span) for span in (near, far))
-    light = drawn - far[0] >= SIDE_STEP * drawn and all(_is_alike(drawn, *span[::-1]) for span in (near, far))
+    dark = high - drawn >= SIDE_STEP * high and all(_is_alike(drawn, *span) for span in spans)
+    light = drawn - low >= SIDE_STEP * drawn and all(_is_alike(drawn, *span[::-1]) for span in spans)
     return dark or light
 
 
-def _span_around(ink: Image, levels: Image, inner: int, outer: int) -> tuple[int, int] | None:
-    """From which to which grey level most of what lies between so many pixels around ink reaches; None where too little
-    lies there."""
-    beside = levels[cv2.subtract(cv2.dilate(ink, _square(outer)), cv2.dilate(ink, _square(inner))) > 0]
-    if beside.size < LEAST_PIXELS:
-        return None
-    last = beside.size - 1
-    low, high = levels_at(beside, (round(SIDE_PART * last), round((1 - SIDE_PART) * last)))
-    return low, high
+def _around(mask: Image, levels: Image, inner: int, outer: int) -> Image:
+    """The grey levels, uint8 (n,), of what lies between so many pixels around what is not 0."""
+    return levels[cv2.subtract(cv2.dilate(mask, _square(outer)), cv2.dilate(mask, _square(inner))) > 0]
 
 
 def _is_alike(drawn: float, one: float, other: float) -> bool:

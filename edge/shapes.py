@@ -11,7 +11,7 @@ from edge.segment import ink_within
 Image = NDArray[np.uint8]
 
 # An outline is a polygon of so many corners at most where it strays from one no farther, in parts of the square root of
-# its area. A circle needs six corners, and so did all zeros of USPS and of the project's own pages, and all but two of
+# its area. A circle has more, and so had all zeros of USPS and of the project's own pages, and all but two of
 # MNIST's 6,903.
 CORNERS, STRAYS = 5, 0.075
 

@@ -53,7 +53,8 @@ def test_a_digit_beside_a_shadow_is_one(text: str, away: float, ink: int, reader
     x, _, width, _ = sheet.written[0].box
     edge = round(x + width + 8 * away) + 1
     page = shaded(sheet.grey(ink=ink), [(edge, 0), (WIDTH, 0), (WIDTH, HEIGHT), (edge, HEIGHT)], 0.6)
-    assert reader.read(page).text.strip("1") in ("", text) and text in reader.read(page).text
+    read = reader.read(page).text  # a piece of the shadow's side may stand beside it
+    assert text in read and read.strip("1") in ("", text)
 
 
 @pytest.mark.parametrize("at", [395, 405, 415, 450, 500])
