@@ -49,7 +49,6 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
     cv2.fillConvexPoly(hull, corners, (255,))
     kernel = _square(reach)
     within = levels[cv2.subtract(hull, cv2.dilate(ink, kernel)) > 0]
-    beside = _around(hull, levels, NEXT, NEXT + NEAR)
     outside = levels[cv2.dilate(hull, kernel) == 0]
     if min(within.size, outside.size) < LEAST_PIXELS:
         return False
@@ -59,8 +58,11 @@ def is_outline(grey: Image, turn: Matrix | None, region: Region, stroke: float) 
         unlike = abs(step) > STEP * max(inner, outer)
     else:
         unlike = abs(contrast) >= DARKER * max(drawn, outer) and step / contrast >= UNLIKE
+    if not unlike:
+        return False
     # On a small patch a digit has the same paper within and right beside it.
-    if not unlike or abs(median_level(beside) - inner) < EVEN * abs(step):
+    beside = _around(hull, levels, NEXT, NEXT + NEAR)
+    if abs(median_level(beside) - inner) < EVEN * abs(step):
         return False
     # The edge of a shadow leaves paper as dark as it is within on one side of a digit.
     nearest = float(np.quantile(outside, SHADED if step > 0 else 1 - SHADED))

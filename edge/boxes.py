@@ -168,8 +168,8 @@ def _box_sides(mask: Image, smallest: float) -> tuple[Image, Image] | None:
         if not lying.any() or not standing.any():
             continue
         some = True
-        flat[y : y + h, x : x + w] |= as_image(lying[across] * 255)
-        upright[y : y + h, x : x + w] |= as_image(standing[down] * 255)
+        flat[y : y + h, x : x + w] |= (lying.view(np.uint8) * 255)[across]
+        upright[y : y + h, x : x + w] |= (standing.view(np.uint8) * 255)[down]
     return (flat, upright) if some else None
 
 

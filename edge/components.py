@@ -41,8 +41,9 @@ class Components:
 
     def draw(self, index: int, mask: Image, left: int, top: int) -> None:
         """Sets a component's pixels to 255 in a part of the page, uint8 (h, w), that begins at left, top."""
-        x, y, width, height = self.boxes[index].tolist()
-        mask[y - top : y - top + height, x - left : x - left + width] |= self.mask(index)
+        own = self.mask(index)
+        x, y = self.boxes[index, :2].tolist()
+        mask[y - top : y - top + own.shape[0], x - left : x - left + own.shape[1]] |= own
 
     def mask(self, index: int) -> Image:
         """uint8 (h, w), of a component's box: 255 where its pixels are."""
@@ -110,7 +111,7 @@ def _window(mask: Image, labels: Integers, number: int, box: list[int], area: in
 
 def pixels_of(labels: Integers, number: int) -> Image:
     """uint8 (h, w): 255 where a component is, else 0."""
-    return as_image(np.negative((labels == number).view(np.uint8)))
+    return as_image(cv2.inRange(labels, (number,), (number,)))  # type: ignore[call-overload] # OpenCV takes scalars, too
 
 
 def _labelled(mask: Image) -> tuple[Integers, Integers]:

@@ -71,14 +71,21 @@ def _box(region: Region, back: Matrix, size: tuple[int, int]) -> Box:
     """
     (across, tilted, right_by), (_, down, down_by) = back.tolist()
     if tilted == 0:
-        xs = [side * across + right_by for side in _sides(region.x, region.width, across, size[0])]
-        ys = [side * down + down_by for side in _sides(region.y, region.height, down, size[1])]
+        left, right = _sides(region.x, region.width, across, size[0])
+        top, bottom = _sides(region.y, region.height, down, size[1])
+        spans = [(left * across + right_by, right * across + right_by), (top * down + down_by, bottom * down + down_by)]
     else:
         # The turned box would be larger than what it holds.
-        xs, ys = (back[:, :2] @ (corners_of(region) + 0.5).T + back[:, 2:]).tolist()
-    left, top = (min(max(math.floor(min(v)), 0), most - 1) for v, most in zip((xs, ys), size, strict=True))
-    right, bottom = (min(max(math.ceil(max(v)), 1), most) for v, most in zip((xs, ys), size, strict=True))
-    return left, top, max(1, right - left), max(1, bottom - top)
+        places = back[:, :2] @ (corners_of(region) + 0.5).T + back[:, 2:]
+        spans = list(zip(places.min(axis=1).tolist(), places.max(axis=1).tolist(), strict=True))
+    (left, width), (top, height) = (_whole_pixels(*span, most) for span, most in zip(spans, size, strict=True))
+    return left, top, width, height
+
+
+def _whole_pixels(start: float, end: float, most: int) -> tuple[int, int]:
+    """The first pixel of a span, and how many it has, at least one; most: of the picture."""
+    first = min(max(math.floor(start), 0), most - 1)
+    return first, max(1, min(max(math.ceil(end), 1), most) - first)
 
 
 def _sides(start: int, length: int, scale: float, most: int) -> tuple[float, float]:

@@ -11,11 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge import model_file
 from edge.classifier import load_interpreter, load_runtime
+from edge.segment import as_image
 
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -88,7 +90,7 @@ class LineNetwork:
             )
         wide = next(w for w in WIDTHS if w >= width)
         if wide > width:
-            image = np.pad(image, ((0, 0), (0, wide - width)))
+            image = as_image(cv2.copyMakeBorder(image, 0, 0, 0, wide - width, cv2.BORDER_CONSTANT, value=(0,)))
         idle = self._idle[wide]
         try:
             interpreter = idle.pop()

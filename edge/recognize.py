@@ -39,7 +39,8 @@ MIN_HEIGHT = 12  # pixels: a lower digit is not read
 SMALLEST_PART = 1 / 150  # of the picture's longer side: nor is one lower than this
 
 LEAST_AT_GLANCE = 18  # pixels of the reduced page: lower digits are read from the whole picture
-CLEAR_AT_GLANCE = 0.5  # confidence of a digit, at least: the same
+CLEAR_AT_GLANCE = 0.5  # confidence of a digit, at least: the same,
+PLAIN_AT_GLANCE = 28  # pixels: but not of one so high, of which the whole picture shows no more
 
 NOISY = 30  # of 255: paper that reaches so deep is noise. Where no stroke can be told in it, the page is looked at
 NOISE_BLUR = 1.2  # again with so much blur: pixels, standard deviation
@@ -73,10 +74,9 @@ def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = Non
         return None
     bar, ring = judge.index(BAR_LABEL), judge.index(RING_LABEL)
     found = settled(_candidates(parts, judge), judge, network, written, turn, False)
-    if min((c.confidence for c in found), default=0.0) < CLEAR_AT_GLANCE:
+    if not found or any(c.confidence < _least_at_glance(c, judge.threshold) for c in found):
         return None
     judged = on_paper(without_faint(found, judge, bar), parts, judge, grey.shape, turn)
-    judged = without_sides(judged, judge, grey, turn)
     judged = without_lines(without_surroundings(judged), bar)
     rings = () if ring is None else (ring,)
     judged, _ = apart_from_outlines(judged, grey, turn, judge.threshold, rings)
@@ -136,6 +136,11 @@ def read_page(
     back, size = _to_original(page, grey, turn), (page.width, page.height)
     beside = tuple(judge.digit(c, -1, back, size) for c in rest) if with_beside else ()
     return judge.digits(lines, back, size), beside
+
+
+def _least_at_glance(c: Candidate, threshold: float) -> float:
+    """How sure a region has to be for a page to be read at a glance; threshold: of a digit."""
+    return threshold if c.region.height >= PLAIN_AT_GLANCE else max(CLEAR_AT_GLANCE, threshold)
 
 
 def _smallest(page: Page, grey: Image) -> float:

@@ -12,7 +12,7 @@ from edge.blots import is_outline, is_side
 from edge.candidate import Bools, Candidate, are_beside, boxes_of, groups, reached
 from edge.doubt import SURE
 from edge.judge import BAR_LABEL, CORNER_LABEL, RING_LABEL, Judge
-from edge.page import EDGE_REACH, PageInk, with_soft_edge
+from edge.page import with_soft_edge
 from edge.parts import Parts
 from edge.segment import Region, as_image, corners_of, mean_within
 from edge.shapes import is_polygon
@@ -62,11 +62,12 @@ def on_paper(
     threshold, bar, ring = judge.threshold, judge.index(BAR_LABEL), judge.index(RING_LABEL)
     clear = sum(c.confidence >= CLEAR for c in found) >= MOSTLY_DIGITS * len(found)
     limit = ROUGHEST if clear else ROUGHEST_IN_CLUTTER
+    paper = as_image(cv2.bitwise_not(with_soft_edge(parts.ink.mask)))
     judged = []
     for c in found:
         if c.confidence >= threshold:
             w, h = c.region.width, c.region.height
-            rough = _roughness(parts.ink, c.region)
+            rough = _roughness(parts.ink.depth, paper, c.region)
             lying = c.label == bar and w > LYING * h
             # Where lines leave the picture, their ends are bars.
             tight = len(found) <= FEW and h >= TIGHT * frame[0]
@@ -79,9 +80,12 @@ def on_paper(
     if not clear:
         judged = _of_sure_numbers(judged, threshold, bar)
     digits = [c for c in judged if c.is_digit(threshold)]
-    bars = _alone(digits, (bar,))
     # A bar alone among shapes that are no digits is one of them; bars all over a page are what is left of its lines.
-    if clear and (len(bars) < MANY_BARS or len(bars) < MOSTLY_DIGITS * len(digits)):
+    most = max(MANY_BARS, MOSTLY_DIGITS * len(digits))
+    if clear and sum(c.label == bar for c in digits) < most:
+        return judged
+    bars = _alone(digits, (bar,))
+    if clear and len(bars) < most:
         return judged
     refused = {id(c) for c in bars}
     return [replace(c, refused=True) if id(c) in refused else c for c in judged]
@@ -138,17 +142,15 @@ def _room(region: Region, frame: tuple[int, ...], turn: Matrix | None) -> float:
     return float(min(left, top, frame[1] - right, frame[0] - bottom))
 
 
-def _roughness(ink: PageInk, region: Region) -> float:
-    """How deep what lies around a region is on average, its own and any other ink and their soft edges left out."""
+def _roughness(depth: Image, paper: Image, region: Region) -> float:
+    """How deep what lies around a region is on average, its own and any other ink and their soft edges left out.
+
+    depth, paper: uint8 (h, w) of the page; 255 on what is left.
+    """
     margin = max(3, round(SURROUNDINGS * max(region.width, region.height)))
-    left, top = max(0, region.x - margin), max(0, region.y - margin)
-    right, bottom = region.x + region.width + margin, region.y + region.height + margin
-    # Ink beyond the margin has an edge within it.
-    x, y = max(0, left - EDGE_REACH), max(0, top - EDGE_REACH)
-    grown = with_soft_edge(ink.mask[y : bottom + EDGE_REACH, x : right + EDGE_REACH])
-    depth = ink.depth[top:bottom, left:right]
-    paper = cv2.bitwise_not(grown[top - y :, left - x :][: depth.shape[0], : depth.shape[1]])
-    return mean_within(depth, as_image(paper))
+    rows = slice(max(0, region.y - margin), region.y + region.height + margin)
+    columns = slice(max(0, region.x - margin), region.x + region.width + margin)
+    return mean_within(depth[rows, columns], paper[rows, columns])
 
 
 def without_faint(found: list[Candidate], judge: Judge, bar: int | None) -> list[Candidate]:
@@ -158,7 +160,7 @@ def without_faint(found: list[Candidate], judge: Judge, bar: int | None) -> list
     bar: index of the label of the digit that is but a bar, None where there is no such label.
     """
     sure = [c for c in found if c.confidence >= SURE and not c.refused]
-    if not sure:
+    if not sure or min(c.depth for c in found) >= FAINT * max(c.depth for c in sure):
         return found
     inks = np.asarray([np.count_nonzero(c.region.mask) for c in sure], np.float64)
     depths = np.asarray([c.depth for c in sure])
@@ -216,15 +218,16 @@ def without_surroundings(found: list[Candidate]) -> list[Candidate]:
     sure = [c for c in found if c.confidence >= SURE]
     if len(sure) < LEAST_SURE:
         return found
+    least, usual = min(c.region.height for c in sure), median(c.region.height for c in sure)
+    if max(c.region.height for c in found) <= min(GIANT * usual, 2 * least):
+        return found
     boxes = boxes_of(sure)
     middles, heights = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 3]
-    usual = median(heights.tolist())
 
     def holds(box: NDArray[np.float64]) -> bool:
         inside = (abs(middles - box[:2] - box[2:] / 2) <= box[2:] / 2).all(axis=1)
         return np.count_nonzero(inside & (heights < box[3] / 2)) >= LEAST_INSIDE
 
-    least = float(heights.min())
     return [
         c
         for c, box in zip(found, boxes_of(found), strict=True)

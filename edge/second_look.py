@@ -89,20 +89,18 @@ def look_again(
 
 def _heights(doubts: Sequence[Doubt], sure: Sequence[Region]) -> list[float]:
     """How high the digits of each doubt's line are, in pixels."""
-    others = np.array([(r.x, r.y, r.x + r.width, r.y + r.height) for r in sure], np.float64).reshape(-1, 4)
-    high = others[:, 3] - others[:, 1]
-    found = []
-    for region in (doubt.region for doubt in doubts):
-        gap = np.maximum(others[:, 0], region.x) - np.minimum(others[:, 2], region.x + region.width)
-        common = np.minimum(others[:, 3], region.y + region.height) - np.maximum(others[:, 1], region.y)
-        beside = gap <= BESIDE_GAP * np.maximum(high, region.height)
-        beside &= common >= BESIDE_COMMON * np.minimum(high, region.height)
-        height = float(region.height)
-        if beside.any():
-            usual = float(np.median(high[beside]))
-            if WORN_HEIGHT[0] * usual <= height:
-                height = usual if height > WORN_HEIGHT[1] * usual else (usual + height) / 2
-        found.append(height)
+    boxes = np.array([(d.region.x, d.region.y, d.region.width, d.region.height) for d in doubts], np.float64)
+    left, top, width, height = boxes.reshape(-1, 4, 1).transpose(1, 0, 2)
+    x, y, w, h = np.array([(r.x, r.y, r.width, r.height) for r in sure], np.float64).reshape(-1, 4).T
+    gap = np.maximum(x, left) - np.minimum(x + w, left + width)
+    common = np.minimum(y + h, top + height) - np.maximum(y, top)
+    beside = gap <= BESIDE_GAP * np.maximum(h, height)
+    beside &= common >= BESIDE_COMMON * np.minimum(h, height)
+    found: list[float] = height.ravel().tolist()
+    for k in np.flatnonzero(beside.any(axis=1)).tolist():
+        usual, own = median(h[beside[k]].tolist()), found[k]
+        if WORN_HEIGHT[0] * usual <= own:
+            found[k] = usual if own > WORN_HEIGHT[1] * usual else (usual + own) / 2
     return found
 
 

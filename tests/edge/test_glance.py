@@ -15,7 +15,7 @@ from edge.decode import GLANCE_SIDE, LEAST_GLANCE, Page, decode_page, page_of
 from edge.fields import Form, FormField
 from edge.judge import Judge
 from edge.reading import Reading
-from edge.recognize import CLEAR_AT_GLANCE, read_at_a_glance
+from edge.recognize import CLEAR_AT_GLANCE, PLAIN_AT_GLANCE, read_at_a_glance
 from tests.edge.sheets import Sheet, check_boxes
 
 PAPER, INK = (200, 220, 230), (120, 40, 30)
@@ -186,10 +186,14 @@ def not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("not_looked_at_again")
-def test_a_glance_says_nothing_where_a_digit_is_not_even_half_sure() -> None:
-    glance = page_of(large_digits().grey()).glance
+@pytest.mark.parametrize(("height", "least"), [(-16, CLEAR_AT_GLANCE), (6, 0.3)])
+def test_a_glance_says_nothing_where_the_whole_picture_may_show_more(height: int, least: float) -> None:
+    """That is where a digit is not even half sure; one that is high enough shows all there is to see of it."""
+    sheet = Sheet(560, 768)
+    sheet.write("20473", 120, 120, 2 * PLAIN_AT_GLANCE + height)
+    glance = page_of(sheet.grey()).glance
     assert glance is not None
-    for confidence, settled in ((CLEAR_AT_GLANCE - 0.05, False), (CLEAR_AT_GLANCE + 0.05, True)):
+    for confidence, settled in ((least - 0.05, False), (least + 0.05, True)):
         assert (read_at_a_glance(glance, naming("7", confidence, 0.99)) is not None) is settled
 
 
