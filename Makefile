@@ -45,7 +45,8 @@ help: ## Say what there is
 	@echo
 	@echo "  make read IMAGES='a.jpg folder' [SAVE=dir] [CROPS=dir] [FIELDS=form.toml] [MODEL=m.tflite]"
 	@echo "  make classify IMAGES='a.png folder' [MODEL=m.tflite]    make train DATA=my-classes OUT=my-model"
-	@echo "  make train [FULL=1 | QUICK=1] [SEED=0] [RESUME=1]        make convert MODEL=best_model.h5 [INPUT_RANGE=0-255]"
+	@echo "  make train [FULL=1 | QUICK=1] [SEED=0] [RESUME=1] [EPOCHS=30] [TEACHER=a.keras] [START=b.keras]"
+	@echo "  make convert MODEL=best_model.h5 [INPUT_RANGE=0-255]"
 	@echo "  make test PYTEST_ARGS='tests/edge -x'                    make lock [UPGRADE=1]"
 	@echo "  make daemon [CONFIG=daemon.toml]                         make deploy PI=user@host [SSH='ssh -p 2222']"
 
@@ -64,7 +65,8 @@ data: $(WORKSTATION) ## Fetch MNIST into data/ and check it
 
 train: $(WORKSTATION) ## Train the network: MNIST, or DATA=a folder with one folder a class, an .npz, IDX files
 	@.venv/bin/python -m train $(if $(DATA),--data "$(DATA)") $(if $(FULL),--full) $(if $(QUICK),--quick) \
-	  $(if $(ALONE),--alone) $(if $(SEED),--seed "$(SEED)") $(if $(RESUME),--resume) $(if $(OUT),--out "$(OUT)")
+	  $(if $(ALONE),--alone) $(if $(SEED),--seed "$(SEED)") $(if $(RESUME),--resume) $(if $(OUT),--out "$(OUT)") \
+	  $(if $(EPOCHS),--epochs "$(EPOCHS)") $(if $(TEACHER),--teacher "$(TEACHER)") $(if $(START),--start "$(START)")
 
 convert: $(WORKSTATION) ## Quantize it for the device: models/digits.keras, or MODEL=a .keras, .h5 or SavedModel
 	@.venv/bin/python -m convert $(if $(MODEL)$(OUT),"$(or $(MODEL),$(OUT)/digits.keras)") \

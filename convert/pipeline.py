@@ -41,9 +41,9 @@ GUESSING = 1.05  # times the share of the commonest class: below it a model is n
 TEMPERATURE_DIGITS = 6  # significant, in the model file: its bytes must not hang on the last bits of a sum
 NO_THRESHOLD = 0.0  # of a model that has no class for what is none of the others: nothing is refused
 REFUSED_DIGITS = 0.001  # of the validation pictures of digits, that the threshold may refuse at most
-# And of the same as the device would see them: more would cost ugly digits of other hands their answer (on half of
-# USPS 0.6 % are refused so, 1.1 % without this), and letters gain little by it (9 % of them pass instead of 7 %).
-REFUSED_RENDERED = 0.005
+# And of the same as the device would see them: more would cost ugly digits of other hands their answer. On half of
+# USPS 0.4 % are refused so, and 1.1 % without this; of letters 12 % pass instead of 6 %.
+REFUSED_RENDERED = 0.003
 THRESHOLD_STEP = 1e-4  # to which the threshold is rounded, downwards
 PROBABILITY_TOLERANCE = 1e-3  # of a row's sum, for an output to count as probabilities
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from edge.arguments import Parser, count, seed
 
 TAUGHT_MODEL = Path("models/digits.keras")  # what a person's own digits are taught to
+GO_ON_RATE = 1e-3  # peak of the learning rate of a training that goes on from a model
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -28,6 +29,13 @@ def arguments() -> argparse.ArgumentParser:
         "--seed", type=seed, default=0, metavar="N", help="of weights, order and rendering (default: 0)"
     )
     parser.add_argument("--epochs", type=count, metavar="N", help="instead of the profile's own number")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="MODEL",
+        help="a digits.keras to learn from; --full trains a larger one for that first, otherwise",
+    )
+    parser.add_argument("--start", type=Path, metavar="MODEL", help="a digits.keras to go on from, for more epochs")
     parser.add_argument("--resume", action="store_true", help="go on with a training that was stopped")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder for the results (default: models)")
     return parser
@@ -80,8 +88,12 @@ def _train(options: argparse.Namespace) -> int:
     profile = PROFILES[name]
     if options.epochs is not None:
         profile = replace(profile, epochs=options.epochs)
-    start = TAUGHT_MODEL if taught else None
-    model, record = train(data, profile, options.out, seed=options.seed, resume=options.resume, start=start)
+    start = options.start or (TAUGHT_MODEL if taught else None)
+    if options.start is not None:
+        profile = replace(profile, learning_rate=GO_ON_RATE)
+    model, record = train(
+        data, profile, options.out, seed=options.seed, resume=options.resume, start=start, teacher=options.teacher
+    )
     record["data"]["source"] = str(options.data) if options.data else "mnist"
     record["data"]["alone"] = options.alone
     metrics = options.out / "metrics.json"

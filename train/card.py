@@ -27,6 +27,8 @@ long flag and a foot, a crossed 7, a 6 with a wide hook."""
 
 TEACHER = "It learnt {share:.0%} from the answers of a larger network trained the same way for {epochs} epochs."
 
+TAUGHT_BY = "It learnt {share:.0%} from the answers of another network trained the same way, of filters {widths}."
+
 LICENCE = """\
 MNIST is by Yann LeCun, Corinna Cortes and Christopher J. C. Burges, derived from NIST's Special Databases 1 and 3, and
 is available under the Creative Commons Attribution-Share Alike 3.0 licence. The model is released under this project's
@@ -160,7 +162,10 @@ def _data(training: dict[str, Any]) -> list[str]:
                 before="" if before is None else f", {before:.1%} before",
             )
         )
-    if how["teacher_epochs"]:
+    if training.get("teacher"):
+        widths = ", ".join(map(str, how["teacher_widths"]))
+        parts.append(TAUGHT_BY.format(share=how["teacher_weight"], widths=widths))
+    elif how["teacher_epochs"]:
         parts.append(TEACHER.format(share=how["teacher_weight"], epochs=how["teacher_epochs"]))
     return [*parts, LICENCE] if mnist else parts
 

@@ -143,13 +143,15 @@ def train(
     resume: bool = False,
     workers: int | None = None,
     start: Path | None = None,
+    teacher: Path | None = None,
 ) -> tuple[keras.Model, dict[str, Any]]:
     """Trains on `data`, keeps the best model in `out/digits.keras`, and returns it with what metrics.json records.
 
     seed: of weights, order and rendering. resume: goes on where a stopped run with the same data and profile was.
     workers: processes that render; all cores but for one on larger machines, all on small ones. start: a model of ours
-    to go on from, instead of from nothing. Ctrl-C ends the training with the best model so far; the record then says
-    `"interrupted": true`. Raises DataError.
+    to go on from, instead of from nothing. teacher: a model of ours to learn from, instead of a larger one that is
+    trained first. Ctrl-C ends the training with the best model so far; the record then says `"interrupted": true`.
+    Raises DataError.
     """
     out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
@@ -178,7 +180,7 @@ def train(
         labels = np.concatenate([labels, np.tile(data.hand.labels, repeats)])
     validation = _Validation.of(data, negatives)
     classes = len(data.labels)
-    staged = negatives is not None and profile.none_epochs > 0 and start is None
+    staged = negatives is not None and profile.none_epochs > 0 and start is None and teacher is None
     named = _mixed(images, labels, classes, profile.least, rng) if staged else None
     if negatives is not None:
         outputs = (*data.labels, NONE)
@@ -186,9 +188,12 @@ def train(
         labels = np.concatenate([labels, np.full(len(negatives.train), classes)])
     images, one_hot = _mixed(images, labels, len(outputs), profile.least, rng)
     first = None if start is None else _started(start, len(outputs))
+    known = None if teacher is None else _started(teacher, len(outputs))
+    widths = None if known is None else list(widths_of(known))
     state = {"checksum": data.checksum, "profile": asdict(profile), "seed": seed}
-    if start is not None:
-        state["start"] = hashlib.sha256(start.read_bytes()).hexdigest()
+    for name, path in (("start", start), ("teacher", teacher)):
+        if path is not None:
+            state[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     folder = out / "checkpoint"
     if not resume or not folder.is_dir():
         _clear(folder)
@@ -200,22 +205,21 @@ def train(
     runs: dict[str, Run] = {}
     workers = workers or max(2, (os.cpu_count() or 2) - 1)
     try:
-        teacher = None
         if named is not None:
             with Renderer(named[0], seed, workers) as renderer:
                 fit = _Fit(validation.without_none(), *named, profile, renderer, folder)
                 if profile.teacher_epochs:
-                    teacher = fit.run(runs, "teacher", TEACHER_WIDTHS, profile.teacher_epochs, None)
-                teacher = fit.run(runs, "classes", STUDENT_WIDTHS, profile.epochs, teacher)
-            first = with_none(teacher)
+                    known = fit.run(runs, "teacher", TEACHER_WIDTHS, profile.teacher_epochs, None)
+                known = fit.run(runs, "classes", STUDENT_WIDTHS, profile.epochs, known)
+            first = with_none(known)
             last = replace(profile, epochs=profile.none_epochs, learning_rate=profile.none_learning_rate)
         else:
             last = profile
         with Renderer(images, seed + 1 if staged else seed, workers) as renderer:
             fit = _Fit(validation, images, one_hot, last, renderer, folder)
-            if last.teacher_epochs and teacher is None:
-                teacher = fit.run(runs, "teacher", TEACHER_WIDTHS, profile.teacher_epochs, None)
-            fit.run(runs, "digits", STUDENT_WIDTHS, last.epochs, teacher, first)
+            if last.teacher_epochs and known is None:
+                known = fit.run(runs, "teacher", TEACHER_WIDTHS, profile.teacher_epochs, None)
+            fit.run(runs, "digits", STUDENT_WIDTHS, last.epochs, known, first)
     except KeyboardInterrupt:
         interrupted = True
     model = _best(folder, len(outputs))
@@ -226,6 +230,7 @@ def train(
         "none": None if negatives is None else NONE,
         "seed": seed,
         "start": state.get("start"),
+        "teacher": state.get("teacher"),
         "profile": profile.name,
         "epochs": sum(runs[name].epoch for name in ("classes", "digits") if name in runs),
         "best_epoch": runs["digits" if "digits" in runs else "classes"].best_epoch,
@@ -233,7 +238,7 @@ def train(
         "hyperparameters": {
             **asdict(profile),
             "widths": list(STUDENT_WIDTHS),
-            "teacher_widths": list(TEACHER_WIDTHS) if profile.teacher_epochs else None,
+            "teacher_widths": list(TEACHER_WIDTHS) if "teacher" in runs else widths,
         },
         "parameters": int(model.count_params()),
         "images": {
@@ -282,13 +287,17 @@ def _mixed(
 
 def with_none(model: keras.Model) -> keras.Model:
     """The network with one output more, `none`, which begins with no opinion."""
-    widths = tuple(layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-    wider = digit_network(model.output_shape[-1] + 1, widths)
+    wider = digit_network(model.output_shape[-1] + 1, widths_of(model))
     for layer, known in zip(wider.layers[:-1], model.layers[:-1], strict=True):
         layer.set_weights(known.get_weights())
     weights, bias = model.layers[-1].get_weights()
     wider.layers[-1].set_weights([np.pad(weights, ((0, 0), (0, 1))), np.pad(bias, (0, 1))])
     return wider
+
+
+def widths_of(model: keras.Model) -> tuple[int, ...]:
+    """Filters of each layer."""
+    return tuple(layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
 
 
 def _hand_repeats(own: int, count: int) -> int:
@@ -306,12 +315,12 @@ def _own_negatives(data: Dataset, seed: int) -> Negatives | None:
 
 
 def _started(path: Path, outputs: int) -> keras.Model:
-    """A model of ours to go on from. Raises DataError."""
+    """A model of ours to go on or to learn from. Raises DataError."""
     if not path.is_file():
-        raise DataError(f"{path}: no such model to go on from; make one with 'make train'")
+        raise DataError(f"{path}: no such model; make one with 'make train'")
     model = keras.models.load_model(path, compile=False)
     if model.output_shape != (None, outputs):
-        raise DataError(f"{path}: has {model.output_shape[-1]} classes, here are {outputs}; it cannot be taught these")
+        raise DataError(f"{path}: has {model.output_shape[-1]} classes, here are {outputs}")
     return model
 
 
@@ -431,7 +440,8 @@ class _Fit:
             model = self._compiled(new, epochs)
         runs[name] = run
         passes = self.profile.passes
-        rounds = self.renderer.rounds(run.epoch // passes, -(-epochs // passes), stream=int(teacher is None))
+        stream = 2 if first_model is not None else int(teacher is None)  # what goes on is shown nothing twice
+        rounds = self.renderer.rounds(run.epoch // passes, -(-epochs // passes), stream)
         glyphs, targets = self.images, self.targets
         weights = np.ones(len(glyphs), np.float32)
         first = run.epoch

@@ -108,7 +108,7 @@ def seen_in(text: str, height: float = 60) -> tuple[Region, list[tuple[float, fl
 
 
 @pytest.mark.parametrize("straight", [False, True])
-@pytest.mark.parametrize("text", ["88", "57", "8385", "69028"])
+@pytest.mark.parametrize("text", ["88", "57", "8385", "69428"])
 def test_a_region_is_cut_into_the_digits_that_were_seen_in_it(text: str, straight: bool, reader: DigitReader) -> None:
     region, spans = seen_in(text)
     calls = []

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import shutil
@@ -126,6 +127,29 @@ def test_resume_with_other_settings_is_refused(
     run = train("--quick", "--epochs", 9, "--data", digits_npz, "--out", trained[0], "--resume")
     assert run.returncode == 1
     assert "other data, seed or settings" in run.stderr and len(run.stderr.splitlines()) == 1
+
+
+def test_a_teacher_is_learnt_from_at_once(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], digits_npz: Path, tmp_path: Path
+) -> None:
+    teacher = trained[0] / "digits.keras"
+    run = train("--quick", "--epochs", 1, "--data", digits_npz, "--teacher", teacher, "--out", tmp_path)
+    assert run.returncode == 0, run.stderr
+    assert re.findall(r"^(\w+) (\d+/\d+) ", run.stdout, re.MULTILINE) == [("digits", "1/1")]
+    record = json.loads((tmp_path / "metrics.json").read_text())["training"]
+    assert record["teacher"] == hashlib.sha256(teacher.read_bytes()).hexdigest()
+    assert record["hyperparameters"]["teacher_widths"] == record["hyperparameters"]["widths"]
+    assert "from the answers of another network" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+def test_a_teacher_of_other_classes_is_refused(
+    trained: tuple[Path, subprocess.CompletedProcess[str]], shapes_folder: Path, tmp_path: Path
+) -> None:
+    known = (trained[0] / "digits.keras", "11 classes, here are 3"), (tmp_path / "no.keras", "no such model")
+    for teacher, said in known:
+        run = train("--quick", "--data", shapes_folder, "--teacher", teacher, "--out", tmp_path)
+        assert run.returncode == 1
+        assert said in run.stderr and len(run.stderr.splitlines()) == 1
 
 
 def test_own_classes_from_a_folder_of_pictures(shapes_folder: Path, tmp_path: Path) -> None:
