@@ -83,7 +83,7 @@ PROFILES = {
         "teach-quick", epochs=3, limit=4000, passes=1, learning_rate=6e-4, warmup_epochs=0.2, fetched_negatives=False
     ),
     "quick": Profile(
-        "quick", epochs=3, none_epochs=1, limit=6000, least=2000, learning_rate=3e-3, fetched_negatives=False
+        "quick", epochs=3, none_epochs=2, limit=6000, least=2000, learning_rate=3e-3, fetched_negatives=False
     ),
 }
 
@@ -237,7 +237,7 @@ def train(
         "interrupted": interrupted,
         "hyperparameters": {
             **asdict(profile),
-            "widths": list(STUDENT_WIDTHS),
+            "widths": list(widths_of(model)),
             "teacher_widths": list(TEACHER_WIDTHS) if "teacher" in runs else widths,
         },
         "parameters": int(model.count_params()),
