@@ -56,9 +56,9 @@ It was taught {pictures} digits of one hand, beside MNIST: of {shown} it reads {
 
 REFUSAL = """\
 An answer is refused where the probability of the likeliest digit, out of all classes, is below the threshold in the
-model file: {threshold:g}, the largest that refuses at most 0.1 % of MNIST's validation digits ({validation:.2%}) and
-0.5 % of the same rendered, so that ugly digits keep their answers. With it in force the int8 model is right on
-{right:.2%} of MNIST's test digits and refuses {refused:.2%}."""
+model file: {threshold:g}, the largest that refuses at most {clean:.1%} of MNIST's validation digits
+({validation:.2%}) and {rendered:.1%} of the same rendered, so that ugly digits keep their answers. With it in force the
+int8 model is right on {right:.2%} of MNIST's test digits and refuses {refused:.2%}."""
 
 REFUSAL_CURVE = """\
 The letters are {letters:,}, of {fonts} handwriting fonts none of whose glyphs were trained on: every character of
@@ -200,12 +200,15 @@ def _refusal(found: dict[str, Any] | None) -> list[str]:
     rows.append((f"{strict:.3g}", "1.00%", f"{letters['answered_at_one_percent']:.1%}"))
     rows.sort(key=lambda row: float(row[0]))
     kinds = [(kind, row["glyphs"], f"{row['answered']:.1%}") for kind, row in found["negatives"].items()]
+    from convert.pipeline import REFUSED_DIGITS, REFUSED_RENDERED
     from train.letters import LETTERS
 
     return [
         "### What it refuses, int8 (`python -m train.refusal`)",
         REFUSAL.format(
             threshold=found["threshold"],
+            clean=REFUSED_DIGITS,
+            rendered=REFUSED_RENDERED,
             validation=found["validation_refused"],
             right=found["test_right"],
             refused=found["test_refused"],
