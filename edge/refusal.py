@@ -14,7 +14,7 @@ from edge.doubt import SURE
 from edge.judge import BAR_LABEL, CORNER_LABEL, RING_LABEL, Judge
 from edge.page import with_soft_edge
 from edge.parts import Parts
-from edge.segment import Region, as_image, corners_of, mean_within
+from edge.segment import Region, corners_of, mean_within
 from edge.shapes import is_polygon
 
 Image = NDArray[np.uint8]
@@ -62,7 +62,8 @@ def on_paper(
     threshold, bar, ring = judge.threshold, judge.index(BAR_LABEL), judge.index(RING_LABEL)
     clear = sum(c.confidence >= CLEAR for c in found) >= MOSTLY_DIGITS * len(found)
     limit = ROUGHEST if clear else ROUGHEST_IN_CLUTTER
-    paper = as_image(cv2.bitwise_not(with_soft_edge(parts.ink.mask)))
+    paper = with_soft_edge(parts.ink.mask)
+    cv2.bitwise_not(paper, paper)
     judged = []
     for c in found:
         if c.confidence >= threshold:
