@@ -137,7 +137,7 @@ class Classifier:
             engine = self._new_engine()
         try:
             if single and self._plain:
-                # A 40 microsecond model leaves 2 for the softmax. So: few NumPy calls on equal shapes (a broadcast or
+                # A 33 microsecond model leaves 2 for the softmax. So: few NumPy calls on equal shapes (a broadcast or
                 # a scalar costs three times as much), and products with small matrices, the cheapest call of all.
                 engine.set_tensor(engine.input_index, glyphs.reshape(engine.input_shape))
                 engine.invoke()

@@ -54,7 +54,8 @@ LEAST_TILTED = 3  # regions tell a page's tilt
 
 
 def read_at_a_glance(page: Page, judge: Judge, network: LineNetwork | None = None) -> tuple[Digit, ...] | None:
-    """The digits of a page in reading order, where all that is on it are large digits, each rather sure.
+    """The digits of a page in reading order, where all that is on it are large digits, each rather sure or so high that
+    the whole picture shows no more of it.
 
     None elsewhere, and where lines have to be taken out: it has to be read from its whole picture then.
 

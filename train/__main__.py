@@ -8,7 +8,7 @@ from pathlib import Path
 from edge.arguments import Parser, count, seed
 
 TAUGHT_MODEL = Path("models/digits.keras")  # what a person's own digits are taught to
-GO_ON_RATE = 1e-3  # peak of the learning rate of a training that goes on from a model
+GO_ON_RATE = 1e-3  # peak of the learning rate of a training that goes on from a model, at most
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -63,6 +63,7 @@ def _train(options: argparse.Namespace) -> int:
 
     data = load(options.data, seed=options.seed, alone=options.alone)
     taught = data.hand is not None and not options.full
+    start = options.start or (TAUGHT_MODEL if taught else None)
     print(
         f"{data.name}: {len(data.labels)} classes, {len(data.train_images)} training, "
         f"{len(data.validation_images)} validation and {len(data.test_images)} test pictures",
@@ -71,7 +72,7 @@ def _train(options: argparse.Namespace) -> int:
     if data.hand is not None:
         print(
             f"{len(data.hand.images) + len(data.hand.held_images)} digits of {data.hand.name} are taught "
-            + (f"to {TAUGHT_MODEL}" if taught else "")
+            + (f"to {start}" if taught else "")
             + " beside MNIST, so that it forgets nothing (--alone trains on them alone)",
             flush=True,
         )
@@ -88,9 +89,8 @@ def _train(options: argparse.Namespace) -> int:
     profile = PROFILES[name]
     if options.epochs is not None:
         profile = replace(profile, epochs=options.epochs)
-    start = options.start or (TAUGHT_MODEL if taught else None)
     if options.start is not None:
-        profile = replace(profile, learning_rate=GO_ON_RATE)
+        profile = replace(profile, learning_rate=min(profile.learning_rate, GO_ON_RATE))
     model, record = train(
         data, profile, options.out, seed=options.seed, resume=options.resume, start=start, teacher=options.teacher
     )

@@ -149,9 +149,9 @@ def train(
 
     seed: of weights, order and rendering. resume: goes on where a stopped run with the same data and profile was.
     workers: processes that render; all cores but for one on larger machines, all on small ones. start: a model of ours
-    to go on from, instead of from nothing. teacher: a model of ours to learn from, instead of a larger one that is
-    trained first. Ctrl-C ends the training with the best model so far; the record then says `"interrupted": true`.
-    Raises DataError.
+    to go on from, instead of from nothing. teacher: a model of ours to learn from, `none` as well from the start,
+    instead of a larger one that is trained first. Ctrl-C ends the training with the best model so far; the record then
+    says `"interrupted": true`. Raises DataError.
     """
     out.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(seed)
